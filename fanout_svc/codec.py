@@ -103,6 +103,7 @@ def delivery_to_pb(update: Deliverable) -> node_pb.Delivery:
             order_key=update.order_key,
             other_topics=() if isinstance(update, ConversationPush) else update.topics[1:],
             removed_users=update.removed_users if isinstance(update, ConversationPush) else (),
+            ends_subscriptions=isinstance(update, ConversationPush) and update.ends_subscriptions,
         )
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):

@@ -11,7 +11,8 @@ from fanout_svc.domain import NodeInterest, OwnUpdate, Topic, UnkeptPush, Update
 class ConversationPush:
     """A push about an item of a conversation, on the topic of the conversation. `kind` "": nothing is pushed.
 
-    `removed_users` are members no more since the item `version`: their subscriptions end. The rest is as in `UserPush`.
+    `removed_users` are members no more since the item `version`: their subscriptions end. Where `ends_subscriptions`,
+    those of all users do. The rest is as in `UserPush`.
     """
 
     topic: Topic
@@ -20,6 +21,7 @@ class ConversationPush:
     order_key: str
     version: int
     removed_users: tuple[str, ...] = ()
+    ends_subscriptions: bool = False
 
     @property
     def is_state(self) -> bool:

@@ -217,7 +217,7 @@ class ConversationItem:
     """A numbered item of a conversation as a push. `users`: whom a change of members is about.
 
     `encode` returns the message of the push: most items have no receiver here. `ends_membership`: the users are members
-    no more; `converts`: the group is a channel from this item on.
+    no more; `converts`: the group is a channel from this item on; `closes`: the conversation is closed.
     """
 
     seq: int
@@ -226,6 +226,7 @@ class ConversationItem:
     users: tuple[str, ...] = ()
     ends_membership: bool = False
     converts: bool = False
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ class ConversationItems:
     @property
     def needs_members(self) -> bool:
         """Whether items go to the topics of the members: not those of a channel, which has its own topic."""
-        return not self.is_channel or any(item.converts for item in self.items)
+        return not self.is_channel or any(item.converts or item.closes for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)

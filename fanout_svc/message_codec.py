@@ -138,6 +138,7 @@ def _item(row: event_pb.ConversationChanged, item: event_pb.LogItem) -> Conversa
         users=tuple(item.user_ids),
         ends_membership=item.type in _REMOVALS,
         converts=item.type == change_pb2.CHANGE_TYPE_CONVERTED_TO_CHANNEL,
+        closes=item.type == change_pb2.CHANGE_TYPE_CONVERSATION_CLOSED,
     )
 
 

@@ -93,13 +93,16 @@ class Fanout:
                 self._nodes.deliver(push, (node_id,))
 
     def push_to_conversation(self, changed: ConversationItems) -> None:
-        """Ends subscriptions of members who were removed; of a channel, also pushes the items."""
+        """Ends subscriptions of members who were removed, and all of a closed conversation; of a channel, also pushes
+        the items."""
         node_ids = self.interest.nodes_of(changed.topic)
         for item in changed.items:
             removed = item.users if item.ends_membership else ()
-            if changed.is_channel or removed:
+            if changed.is_channel or removed or item.closes:
                 kind, payload = (item.kind, item.encode()) if changed.is_channel else ("", b"")
-                push = ConversationPush(changed.topic, kind, payload, changed.conversation_id, item.seq, removed)
+                push = ConversationPush(
+                    changed.topic, kind, payload, changed.conversation_id, item.seq, removed, item.closes
+                )
                 self._nodes.deliver(push, node_ids)
 
     def push_expiry(self, changed: ConversationItems, members: MemberList | None) -> None:

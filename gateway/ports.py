@@ -29,6 +29,7 @@ class Calls(Protocol):
         user: str = "",
         unlimited: bool = False,
         timeout: float = 5.0,
+        scope: str = "",
     ) -> bytes:
         """Calls `/package.Service/Method` and returns the response. Raises RemoteError. `at`: on the node of this
         address."""

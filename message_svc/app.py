@@ -28,6 +28,7 @@ from kit.rpc.server import Hosted
 from kit.tasks import background, run_with_backoff, task_scope
 from message_svc.adapters.mesh_reactions import MeshReactions
 from message_svc.adapters.mesh_sessions import MeshSessions
+from message_svc.adapters.sqlite_moderation import SqliteModerationReads
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_retention import SqliteRetention
 from message_svc.adapters.sqlite_tables import SqliteTables
@@ -39,10 +40,12 @@ from message_svc.conversation_lists import ConversationLists
 from message_svc.errors import ERRORS
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits, OnEntry
+from message_svc.moderation.service import Moderation
+from message_svc.moderation.servicer import ModerationServicer
 from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.ports import Names
 from message_svc.notifications.retention import run_retention
-from message_svc.ports import ConversationReads, RetentionRows
+from message_svc.ports import ConversationReads, ModerationReads, RetentionRows
 from message_svc.retention.servicer import RetentionServicer
 from message_svc.retention.worker import RetentionWorker
 from message_svc.service.access import ConversationAccesses
@@ -58,6 +61,7 @@ from plaudit.message.v1 import (
     conversation_service_pb2_grpc,
     delivery_service_pb2_grpc,
     message_service_pb2_grpc,
+    moderation_service_pb2_grpc,
     retention_service_pb2_grpc,
 )
 
@@ -75,6 +79,7 @@ class _Store(NamedTuple):
     tables: Tables
     reads: ConversationReads
     retention: RetentionRows
+    moderation_reads: ModerationReads
     event_log: LedgerEventLog | None
     on_entry: OnEntry | None = None
 
@@ -133,7 +138,13 @@ async def opened(
         tasks.start(deliveries.run())
         retention = RetentionWorker(store.retention, ledger, MeshReactions(mesh), clock, config)
         tasks.start(run_with_backoff("retention", partial(run_assigned_partitions, division, retention.of)))
+        moderation = Moderation(ledger, reads, store.moderation_reads, cursors, limits)
         hosted = [
+            Hosted(
+                ModerationServicer(moderation),
+                moderation_service_pb2_grpc.add_ModerationServiceServicer_to_server,
+                ERRORS,
+            ),
             Hosted(
                 DeliveryServicer(deliveries, PendingMessages(reads)),
                 delivery_service_pb2_grpc.add_DeliveryServiceServicer_to_server,
@@ -168,14 +179,16 @@ def _store(config: Config, cassandra: Cassandra | None, event_log: Log) -> Abstr
 async def _in_a_file(config: Config, event_log: Log) -> AsyncIterator[_Store]:
     assert isinstance(event_log, SqliteLog)
     tables, reads = SqliteTables(event_log.path), SqliteReads(event_log.path)
+    moderation_reads = SqliteModerationReads(event_log.path)
     try:
         async with (
             open_sqlite_ledger(event_log, LEDGER, tables, busy_seconds=config.busy_seconds) as ledger,
             background(run_with_backoff("message retention", partial(_run_retention, event_log, config))),
         ):
             with closing(SqliteRetention(event_log.path, ledger)) as retention:
-                yield _Store(ledger, tables, reads, retention, None)
+                yield _Store(ledger, tables, reads, retention, moderation_reads, None)
     finally:
+        moderation_reads.close()
         reads.close()
         tables.close()
 
@@ -185,17 +198,19 @@ async def _on_engines(cassandra: Cassandra, event_log: Log) -> AsyncIterator[_St
     # Importing the driver takes a third of a second, so it is imported only where it is used.
     from kit.adapters.cassandra.ledger import open_cassandra_ledger
     from message_svc.adapters.cassandra_lists import open_cassandra_lists
+    from message_svc.adapters.cassandra_moderation import open_cassandra_moderation
     from message_svc.adapters.cassandra_reads import open_cassandra_reads
     from message_svc.adapters.cassandra_retention import open_cassandra_retention
     from message_svc.adapters.cassandra_tables import open_cassandra_tables
 
     ledger = await open_cassandra_ledger(cassandra, LEDGER, event_log.partitions(LEDGER))
     tables, reads = await open_cassandra_tables(cassandra), await open_cassandra_reads(cassandra)
+    moderation_reads = await open_cassandra_moderation(cassandra)
     retention = await open_cassandra_retention(cassandra)
     lists = ConversationLists(reads, await open_cassandra_lists(cassandra))
     async with background(run_with_backoff("conversation lists", lists.run)):
         published = ShardedEventLog(event_log, LEDGER, ledger.incarnation)
-        yield _Store(ledger, tables, reads, retention, published, lists.record)
+        yield _Store(ledger, tables, reads, retention, moderation_reads, published, lists.record)
 
 
 @asynccontextmanager

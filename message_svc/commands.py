@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
 from message_svc.domain import Body, Member, Role
+from message_svc.moderation_records import ReportStatus
 
 # Named tuples: these are made for every command, and a frozen dataclass takes four times as long to make.
 
@@ -149,6 +150,49 @@ class RecordPurge(NamedTuple):
     due_ms: int
 
 
+class Report(NamedTuple):
+    """Reports a message. The fields after the first one are no part of what it asks for: a retry may have others.
+
+    `content`, `content_type` and `send_ms`: the message as it is now; `content` "": it is deleted.
+    """
+
+    seq: int
+    reason: int = 0
+    comment: str = ""
+    content: str = ""
+    content_type: str = ""
+    send_ms: int = 0
+
+
+class ResolveReport(NamedTuple):
+    """Records what a moderator has decided about a report of the message `seq`."""
+
+    report_id: str
+    seq: int
+    status: ReportStatus
+    note: str
+
+
+class RemoveMessage(NamedTuple):
+    """Deletes a message, by a moderator."""
+
+    seq: int
+    reason: str
+
+
+class ExcludeMember(NamedTuple):
+    """Removes a member, by a moderator."""
+
+    user: str
+    reason: str
+
+
+class CloseConversation(NamedTuple):
+    """Closes the conversation, by a moderator."""
+
+    reason: str
+
+
 Action = (
     CreateDirect
     | CreateGroup
@@ -170,6 +214,11 @@ Action = (
     | SetRetention
     | HideBefore
     | RecordPurge
+    | Report
+    | ResolveReport
+    | RemoveMessage
+    | ExcludeMember
+    | CloseConversation
 )
 
 ACTIONS: Sequence[type[Action]] = (
@@ -193,6 +242,11 @@ ACTIONS: Sequence[type[Action]] = (
     SetRetention,
     HideBefore,
     RecordPurge,
+    Report,
+    ResolveReport,
+    RemoveMessage,
+    ExcludeMember,
+    CloseConversation,
 )
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
@@ -207,6 +261,10 @@ WITHOUT_OP_ID = (
     RecordPurge,
 )
 """Actions whose repetition changes nothing: the state alone shows that they were made."""
+
+
+OF_MODERATORS = (ResolveReport, RemoveMessage, ExcludeMember, CloseConversation)
+"""Actions of moderators, who need not be members."""
 
 
 class Reason(Enum):
@@ -236,6 +294,8 @@ class Reason(Enum):
     CANNOT_ADD = "cannot_add"
     # It cannot be read whether the other users let the user do this.
     PERMISSION_UNKNOWN = "permission_unknown"
+    # A moderator has closed the conversation.
+    CLOSED = "closed"
 
 
 class Denial(NamedTuple):

@@ -64,6 +64,7 @@ class Config(BaseModel):
     phone_lookups_per_hour: int = Field(
         default=60, ge=0, description="Telephone numbers that a user looks up. 0: any number."
     )
+    reports_per_hour: int = Field(default=60, ge=0, description="Reports of messages of a user. 0: any number.")
     limited_users: int = Field(default=65_536, ge=1, description="Users whose rate is kept in memory; 200 bytes each.")
     users_in_memory: int = Field(
         default=100_000, ge=1, description="Users whose blocks are kept in memory; some 500 bytes each."

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
+from message_svc.moderation_records import AuditRecord, Report, ReportResolution
 
 # Named tuples: these are made for every command, and a frozen dataclass takes four times as long to make.
 
@@ -60,6 +61,7 @@ class ItemType(IntEnum):
     PINNED = 11
     UNPINNED = 12
     RETENTION_CHANGED = 13
+    CLOSED = 14
 
 
 class DeletedBy(IntEnum):
@@ -170,7 +172,7 @@ class Head(NamedTuple):
 
     `epoch` counts accepted conditional messages, the last of which is `epoch_seq`. `highest` and `ahead` are the
     `kit.ledger.op_ids.OpIdWatermark` of the operation ids used on it. `pinned`: the pinned messages, the latest pin
-    last.
+    last; `close_ms`: when a moderator closed it, 0: never.
     """
 
     kind: Kind
@@ -197,6 +199,7 @@ class Head(NamedTuple):
     highest: str = ""
     ahead: tuple[str, ...] = ()
     pinned: tuple[Pin, ...] = ()
+    close_ms: int = 0
 
 
 class Operation(NamedTuple):
@@ -253,6 +256,9 @@ class ConversationChange(NamedTuple):
     own_changes: Sequence[str] = ()
     drafts: Sequence[UserDraft] = ()
     hidden_before: int = 0
+    reports: Sequence[Report] = ()
+    resolutions: Sequence[ReportResolution] = ()
+    audits: Sequence[AuditRecord] = ()
 
 
 def cursor_of(member: Member, device: str) -> int | None:

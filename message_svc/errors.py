@@ -82,6 +82,14 @@ class AdminsOnly(Problem):
     """Only admins of the conversation may do this."""
 
 
+class ConversationClosed(Problem):
+    """A moderator has closed the conversation."""
+
+
+class ReportNotFound(Problem):
+    """There is no such report."""
+
+
 class NotTheSender(Problem):
     """Only the sender of the message may do this."""
 
@@ -108,5 +116,7 @@ ERRORS: ErrorTable = {
     PhoneTaken: (grpc.StatusCode.ALREADY_EXISTS, "PHONE_TAKEN"),
     ListFull: (grpc.StatusCode.FAILED_PRECONDITION, "LIST_FULL"),
     AdminsOnly: (grpc.StatusCode.PERMISSION_DENIED, "ADMINS_ONLY"),
+    ConversationClosed: (grpc.StatusCode.FAILED_PRECONDITION, "CONVERSATION_CLOSED"),
+    ReportNotFound: (grpc.StatusCode.NOT_FOUND, "REPORT_NOT_FOUND"),
     NotTheSender: (grpc.StatusCode.PERMISSION_DENIED, "NOT_THE_SENDER"),
 }

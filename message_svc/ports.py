@@ -9,6 +9,7 @@ from kit.errors import Problem
 from kit.tenant_keys import TargetKey, UserKey
 from message_svc.commands import Command, Denial, Outcome, Refusal
 from message_svc.domain import DeletedBy, Head, Item, Member, Span
+from message_svc.moderation_records import AuditRecord, Report, ReportResolution, ReportStatus
 
 PART_ITEMS = 2_000
 """Items of a conversation that a read for one user goes through at a time."""
@@ -195,4 +196,36 @@ class ReactionErasure(Protocol):
     async def erase(self, key: TargetKey, seqs: Sequence[int]) -> None:
         """Erases the reactions on messages of the conversation with these numbers. Other numbers and messages without
         reactions are no error. Raises `kit.errors.Unavailable`."""
+        ...
+
+
+class StoredReport(NamedTuple):
+    """A report, and what was decided last about it."""
+
+    conversation_id: str
+    report: Report
+    resolution: ReportResolution | None
+
+
+class StoredAudit(NamedTuple):
+    """An audit record, and the conversation that it is about."""
+
+    conversation_id: str
+    record: AuditRecord
+
+
+class ModerationReads(Protocol):
+    """Reads of reports and audit records, which include every answered change. All methods raise
+    `kit.errors.Unavailable`."""
+
+    async def report(self, tenant: str, report_id: str) -> StoredReport | None:
+        """A report; None: there is none."""
+        ...
+
+    async def reports(self, tenant: str, status: ReportStatus, before: str, limit: int) -> Sequence[StoredReport]:
+        """Up to `limit` reports of a status, or of ANY, latest first, with ids below `before`; "": from the latest."""
+        ...
+
+    async def audits(self, tenant: str, before: str, limit: int) -> Sequence[StoredAudit]:
+        """Up to `limit` records, latest first, with ids below `before`; "": from the latest."""
         ...

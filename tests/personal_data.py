@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 NONE, IDS, CONTENTS, ERASED, TEMPORARY, UNUSED = "none", "ids", "contents", "erased", "temporary", "unused"
+EVIDENCE = "evidence"
 """No personal data; ids of users that stay; rows that stay without contents; rows that are deleted; what time alone
-deletes; tables of a version before."""
-KINDS = frozenset({NONE, IDS, CONTENTS, ERASED, TEMPORARY, UNUSED})
+deletes; tables of a version before; what moderators have to account for, which stays."""
+KINDS = frozenset({NONE, IDS, CONTENTS, ERASED, TEMPORARY, UNUSED, EVIDENCE})
 _TABLE = re.compile(
     r"(?:^-- personal data: (?P<kind>\w+)(?:; exported as (?P<types>[\w, ]+))?\n)?"
     r"^\s*CREATE TABLE (?:IF NOT EXISTS )?(?P<name>\w+)",

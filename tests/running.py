@@ -96,9 +96,9 @@ class Stack:
             command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
         )
 
-    def token(self, user: str, tenant: str = "default") -> str:
+    def token(self, user: str, tenant: str = "default", *scopes: str) -> str:
         """A user's token."""
-        return self._minter().mint_user(user, tenant)
+        return self._minter().mint_user(user, tenant, scopes=scopes)
 
     def service_token(
         self, name: str = "tests", scopes: tuple[str, ...] = ("act-as", "tenants", "audit", "sessions")

@@ -146,7 +146,8 @@ class Admission:
         if self.users[principal.tenant, principal.subject] >= self._config.connections_per_user:
             return partial(Rejected, CloseCode.LIMIT, "this user has too many connections")
         expires = expiry_of(self._clock, principal, now)
-        session = Session(principal.tenant, principal.subject, expires, self._config.session, self._clock.monotonic())
+        limits, monotonic = self._config.session, self._clock.monotonic()
+        session = Session(principal.tenant, principal.subject, expires, limits, monotonic, principal.scopes)
         return partial(make_handler, session, principal.token_id)
 
     def _authenticate_again(self, token: str, make_handler: Callable[[Session, str], SocketHandler]) -> SocketHandler:

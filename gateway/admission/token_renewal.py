@@ -67,6 +67,7 @@ class TokenRenewals:
             connection.refuse(frame.id, Fault("PERMISSION_DENIED", "ANOTHER_USER", message, "token"))
             return
         connection.token_id, session.expires = principal.token_id, expiry_of(self._clock, principal, now)
+        session.scopes = principal.scopes
         self._schedule(connection)
         connection.answer(frame.id, "token_renewed", self._session_frames.token_renewed(now, principal.expires))
 

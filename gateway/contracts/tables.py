@@ -29,6 +29,8 @@ SESSION_TYPES = frozenset(
     for field in message.DESCRIPTOR.oneofs_by_name["body"].fields
 ) - {"call", "push"}
 """Frame types that are not calls or pushes."""
+_OPEN = (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_SCOPE)
+"""The access of rpcs that clients can call."""
 
 _Entry = TypeVar("_Entry")
 
@@ -59,6 +61,8 @@ class Rpc:
     """The push type that answers a frame without `id`; empty: none."""
     http_status: int = 200
     """The HTTP status of successful answers."""
+    scope: str = ""
+    """The scope that the caller's token must have; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,9 @@ def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) ->
     if not rule.type and not method.options.HasExtension(annotations_pb2.http):
         return None
     access = method.options.Extensions[options_pb2.access]
-    if access not in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC):
-        raise ContractError(f"{name} is open to clients, so its access must be ACCESS_USER or ACCESS_PUBLIC")
+    if access not in _OPEN:
+        names = ", ".join(map(options_pb2.Access.Name, _OPEN))
+        raise ContractError(f"{name} is open to clients, so its access must be one of {names}")
     if method.client_streaming or method.server_streaming:
         raise ContractError(f"{name} streams; a frame or an HTTP route is one request and one response")
     request = pool.FindMessageTypeByName(method.input_type.lstrip("."))
@@ -177,6 +182,7 @@ def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) ->
         is_idempotent=level == MethodOptions.IDEMPOTENT,
         answered_as=rule.answered_as,
         http_status=method.options.Extensions[options_pb2.http_status] or 200,
+        scope=method.options.Extensions[options_pb2.scope],
     )
 
 

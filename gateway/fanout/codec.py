@@ -21,7 +21,9 @@ def deliveries_from_pb(delivery: pb.Delivery) -> Iterator[Delivery]:
     # Many deliveries that sessions buffer have the same tenant and type.
     tenant, kind, payload = intern(delivery.tenant), intern(delivery.type), delivery.payload
     version, key, order_key = delivery.version, delivery.key, delivery.order_key
-    yield Delivery(tenant, delivery.topic, kind, payload, version, key, order_key, tuple(delivery.removed_users))
+    removed = tuple(delivery.removed_users)
+    ends_all = delivery.ends_subscriptions
+    yield Delivery(tenant, delivery.topic, kind, payload, version, key, order_key, removed, ends_all)
     for topic in delivery.other_topics:
         yield Delivery(tenant, topic, kind, payload, version, key, order_key)
 

@@ -66,9 +66,9 @@ class _Conversation:
         """From this item on, every subscriber may see everything."""
 
     def deliver(self, delivery: Delivery) -> None:
-        """Ends the subscriptions of users who were removed."""
-        for subscriber, found in list(self.subscriptions.items()) if delivery.removed_users else ():
-            if found.user in delivery.removed_users:
+        """Ends the subscriptions of users who were removed, or of all."""
+        for subscriber, found in list(self.subscriptions.items()):
+            if delivery.ends_subscriptions or found.user in delivery.removed_users:
                 found.removed_seq = max(found.removed_seq, delivery.version)
                 _end(subscriber, found)
 

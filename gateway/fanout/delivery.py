@@ -21,6 +21,8 @@ class Delivery(NamedTuple):
     """What the push is in order with within the topic; empty: `key`."""
     removed_users: tuple[str, ...] = ()
     """Users whose subscriptions of the conversation end before the push is sent."""
+    ends_subscriptions: bool = False
+    """Whether those of all users end."""
 
 
 def order_key_of(delivery: Delivery) -> str:

@@ -173,7 +173,7 @@ class DurableTopics:
         topic = self._topics.get((delivery.tenant, delivery.topic))
         if topic is None:
             return False
-        if delivery.removed_users:
+        if delivery.removed_users or delivery.ends_subscriptions:
             for subscriber in list(topic.subscribers):
                 subscriber.deliver(delivery)
         elif not delivery.type:

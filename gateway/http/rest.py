@@ -21,7 +21,7 @@ from gateway.http.status import body_of, failure, http_error, json_response, ref
 from gateway.json_codec.writer import writer_of
 from gateway.ports import Calls
 from kit.auth.jose import TokenRefused, UnknownKey
-from kit.auth.tokens import Verifier
+from kit.auth.tokens import Principal, Verifier
 from kit.clock import Clock
 from kit.errors import Forbidden, Problem, RemoteError
 from kit.limits.budget import Budgets
@@ -82,13 +82,15 @@ class Rest:
         self, request: web.Request, route: Route, variables: dict[str, str], query: str
     ) -> web.StreamResponse:
         rpc = route.rpc
-        tenant = user = ""
+        tenant = user = scope = ""
         if not rpc.public:
             try:
-                tenant, user = self._authenticate(request)
+                principal = self._authenticate(request)
             except UnknownKey as unknown:
                 await unknown.fetch()
-                tenant, user = self._authenticate(request, fetched=True)
+                principal = self._authenticate(request, fetched=True)
+            tenant, user = principal.tenant, principal.subject
+            scope = rpc.scope if rpc.scope in principal.scopes else ""
         if request.body_exists:
             if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
                 return http_error(
@@ -102,11 +104,13 @@ class Rest:
         message = read_request(route, variables, query, body)
         key = "" if not rpc.route_by else user if rpc.route_by == BY_USER else getattr(message, rpc.route_by) or user
         timeout = self._config.call_timeout
-        response = await self._calls.call(rpc.method, message, key=key, tenant=tenant, user=user, timeout=timeout)
+        response = await self._calls.call(
+            rpc.method, message, key=key, tenant=tenant, user=user, timeout=timeout, scope=scope
+        )
         answer = self._writers[rpc.method](message_class(rpc.response).FromString(response))
         return json_response(answer, status=rpc.http_status)
 
-    def _authenticate(self, request: web.Request, *, fetched: bool = False) -> tuple[str, str]:
+    def _authenticate(self, request: web.Request, *, fetched: bool = False) -> Principal:
         given = request.headers.getall("Authorization", [])
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer":
@@ -115,7 +119,7 @@ class Rest:
         principal = self._verifier.verify(token.strip(), self._clock.now(), fetched=fetched)
         if principal.service:
             raise Forbidden("this API is for users; services call gRPC")
-        return principal.tenant, principal.subject
+        return principal
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Liveness: the process runs."""

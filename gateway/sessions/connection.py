@@ -181,11 +181,10 @@ class Connection(PushSender):
     def _call(self, call: Call, began: float) -> None:
         rpc, session = call.rpc, self.session
         metrics.frames_in[rpc.frame] += 1
-        on_reply = partial(self._on_reply, call, began)
+        on_reply, timeout = partial(self._on_reply, call, began), self._host.config.call_timeout
+        scope = rpc.scope if rpc.scope in session.scopes else ""
         self._host.calls.submit(
-            ServiceCall(
-                rpc.method, call.request, on_reply, session.tenant, session.user, False, self._host.config.call_timeout
-            ),
+            ServiceCall(rpc.method, call.request, on_reply, session.tenant, session.user, False, timeout, scope),
             key=session.user if call.key is None else call.key,
         )
 

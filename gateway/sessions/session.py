@@ -22,6 +22,7 @@ from gateway.frames.frame import (
 )
 from gateway.sessions.effects import Close, Effect, Goaway, Open, Pong, Refuse
 from kit.access.domain import CONVERSATIONS
+from kit.auth.tokens import NO_SCOPES
 from kit.errors import Invalid
 from kit.limits.bucket import Bucket
 from kit.target import TOPIC_FORM, is_id, parse_target
@@ -52,14 +53,25 @@ class Session:
         "has_expired",
         "opened",
         "resuming",
+        "scopes",
         "tenant",
         "topics",
         "user",
     )
 
-    def __init__(self, tenant: str, user: str, expires: float, limits: SessionLimits, now: float) -> None:
+    def __init__(
+        self,
+        tenant: str,
+        user: str,
+        expires: float,
+        limits: SessionLimits,
+        now: float,
+        scopes: frozenset[str] = NO_SCOPES,
+    ) -> None:
         self.tenant = tenant
         self.user = user
+        self.scopes = scopes
+        """Of the token."""
         self.opened = False
         """Whether `hello` or `resume` was accepted."""
         self.resuming = False

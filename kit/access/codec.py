@@ -21,6 +21,7 @@ _CHANGES = frozenset(
         change_pb2.CHANGE_TYPE_MEMBERS_ADDED,
         change_pb2.CHANGE_TYPE_MEMBER_REMOVED,
         change_pb2.CHANGE_TYPE_MEMBER_LEFT,
+        change_pb2.CHANGE_TYPE_CONVERSATION_CLOSED,
     )
 )
 

@@ -28,7 +28,7 @@ ANONYMOUS = Caller(tenant="", user="")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may call one rpc. `scope`: the scope that a service token needs; "": no service may call it."""
+    """Who may call one rpc. `scope`: the scope that a token needs where `access` asks for one; "": no token has it."""
 
     access: int
     full_name: str
@@ -138,6 +138,8 @@ def denied(rule: Rule) -> AccessDenied:
     """The error for a verified caller that may not call the rpc; names what the rpc requires."""
     if rule.access == options_pb2.ACCESS_SERVICE:
         required = f"the token of a service with the scope {rule.scope}"
+    elif rule.access == options_pb2.ACCESS_SCOPE:
+        required = f"a token with the scope {rule.scope}"
     elif rule.access == options_pb2.ACCESS_NODE:
         required = "the token of a node"
     else:
@@ -151,6 +153,9 @@ def allows(rule: Rule, who: Caller) -> bool:
         return bool(who.user) or bool(who.service)
     if rule.access == options_pb2.ACCESS_NODE:
         return NODE in who.scopes and not who.user
+    if rule.access == options_pb2.ACCESS_SCOPE:
+        # Nodes are no exception: they pass on calls of services that do not have the scope.
+        return bool(rule.scope) and rule.scope in who.scopes
     if rule.access == options_pb2.ACCESS_SERVICE:
         return bool(who.service) and (NODE in who.scopes or (bool(rule.scope) and rule.scope in who.scopes))
     return rule.access == options_pb2.ACCESS_PUBLIC

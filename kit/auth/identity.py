@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from kit.auth import jwks
-from kit.auth.tokens import ISSUER, NODE
+from kit.auth.tokens import ISSUER, NODE, USER_SCOPES
 
 SECRET_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 _JWKS_DEFAULT = ("RS256", "ES256", "EdDSA")
@@ -50,6 +50,9 @@ class IssuerSettings(BaseModel):
         default="",
         description="A claim that must name the scopes of a service, too; empty: those of `services` are enough.",
     )
+    user_scopes: Texts = Field(
+        default=(), description="Scopes that a user has where `scope_claim` names them; there is `moderate`."
+    )
     leeway: float = Field(default=5.0, ge=0, le=300, description="Seconds by which its clock may differ from ours.")
     refresh_seconds: float = Field(default=300.0, gt=0, description="How often its keys are fetched.")
     retry_seconds: float = Field(
@@ -82,6 +85,13 @@ class IssuerSettings(BaseModel):
             raise ValueError(f"the scope {NODE!r} is for processes of Plaudit alone")
         return value
 
+    @field_validator("user_scopes")
+    @classmethod
+    def _of_users(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not USER_SCOPES.issuperset(value):
+            raise ValueError(f"users may have the scopes {', '.join(sorted(USER_SCOPES))}; others are for services")
+        return value
+
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
         if bool(self.jwks) == (self.secret_file is not None):
@@ -93,6 +103,8 @@ class IssuerSettings(BaseModel):
                 raise ValueError(f"{name!r} is no algorithm for {kind}; there are {', '.join(sorted(possible))}")
         if self.tenants and not self.tenant_claim:
             raise ValueError("`tenants` says what `tenant_claim` may name, and there is none")
+        if self.user_scopes and not self.scope_claim:
+            raise ValueError("`user_scopes` says what `scope_claim` may name, and there is none")
         return self
 
     @property

@@ -95,11 +95,13 @@ class _Issuer:
         if settings.tenants and tenant not in settings.tenants:
             raise TokenRefused("tenant")
         scopes = settings.services.get(user)
+        # A service may have its scopes without a claim, a user may not.
+        named = _named(claims, settings.scope_claim, scopes or ())
         return Principal(
             tenant=escape(tenant),
             subject=escape(user),
             service=scopes is not None,
-            scopes=(frozenset(scopes) & _named(claims, settings.scope_claim, scopes)) if scopes else NO_SCOPES,
+            scopes=named.intersection(settings.user_scopes if scopes is None else scopes) or NO_SCOPES,
             expires=expires,
             token_id=token_id,
         )

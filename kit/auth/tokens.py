@@ -28,8 +28,10 @@ LEEWAY = 5.0
 _SKEW = 60.0
 NODE = "node"
 """The kind of the token of a process of the system, and the scope that only such a token has."""
+USER_SCOPES = frozenset({"moderate"})
+"""The scopes that a token of a user may have; every other one is for services."""
 NO_SCOPES: frozenset[str] = frozenset()
-"""The scopes of users, shared by all of them: each empty set that is made takes 216 bytes."""
+"""The scopes of most users, shared by all of them: each empty set that is made takes 216 bytes."""
 _NODE_SCOPES = f"act-as tenants {NODE}"
 _CACHED_TOKENS = 65_536
 _ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
@@ -193,7 +195,7 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
     kind = claims.get("kind")
     if not isinstance(scope, str) or kind not in ("user", "service", NODE):
         raise TokenRefused("bad_claims")
-    scopes, method = frozenset(scope.split()) or NO_SCOPES, claims.get("method", "")
+    scopes, method = frozenset(scope.split()), claims.get("method", "")
     if (NODE in scopes) != (kind == NODE) or not isinstance(method, str) or bool(method) != (kind == NODE):
         raise TokenRefused("bad_claims")
     if kind == NODE and expires - issued > MAX_NODE_LIFETIME:
@@ -202,7 +204,7 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
         tenant=_identifier(claims["tenant"]),
         subject=_identifier(claims["sub"]),
         service=kind != "user",
-        scopes=scopes,
+        scopes=(scopes if kind != "user" else scopes & USER_SCOPES) or NO_SCOPES,
         expires=expires,
         token_id=_identifier(claims["jti"]),
         method=method,
@@ -219,9 +221,11 @@ class Minter:
         self._key = key
         self._key_id = key_id
 
-    def mint_user(self, user: str, tenant: str = "default", ttl: float = 24 * 3600.0) -> str:
-        """A token for a user, valid for `ttl` seconds."""
-        return self._mint(user, tenant, "user", "", ttl)
+    def mint_user(
+        self, user: str, tenant: str = "default", ttl: float = 24 * 3600.0, scopes: tuple[str, ...] = ()
+    ) -> str:
+        """A token for a user, valid for `ttl` seconds; `scopes`: of `USER_SCOPES`."""
+        return self._mint(user, tenant, "user", " ".join(scopes), ttl)
 
     def mint_service(
         self, name: str, scopes: tuple[str, ...] = ("act-as",), tenant: str = "default", ttl: float = 30 * 24 * 3600.0

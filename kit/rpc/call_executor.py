@@ -135,7 +135,8 @@ class CallExecutor:
         tenant = call.tenant or service.tenant
         if call.user and not call.unlimited:
             # A call of a user, forwarded by the gateway: it has none of the rights of the service.
-            who = forwarded(tenant, call.user, "", _NO_SCOPES, False)
+            scopes = frozenset((call.scope,)) if call.scope else _NO_SCOPES
+            who = forwarded(tenant, call.user, "", scopes, False)
         else:
             who = forwarded(tenant, call.user, service.service, service.scopes, True)
         if not allows(method.rule, who):

@@ -116,6 +116,7 @@ class _Stream(CallExecutor):
             call.user,
             call.unlimited,
             call.timeout_ms / 1000 or DEFAULT_TIMEOUT,
+            call.scope,
         )
 
     def _add_reply(self, id_: int, response: Payload | None, error: status_pb2.Status | None) -> None:

@@ -78,6 +78,7 @@ class CallStream:
                 tenant=call.tenant,
                 user=call.user,
                 unlimited=call.unlimited,
+                scope=call.scope,
                 timeout_ms=max(1, int(call.timeout * 1000)),  # 0 means the default of the server
             )
         )

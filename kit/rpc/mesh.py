@@ -187,6 +187,7 @@ class Mesh:
         user: str = "",
         unlimited: bool = False,
         timeout: float = 5.0,
+        scope: str = "",
     ) -> bytes:
         """Calls `/package.Service/Method` as `submit` does, and returns the response's bytes; raises RemoteError."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -199,7 +200,7 @@ class Mesh:
             else:
                 future.set_exception(remote_error(status or _NO_NODE))
 
-        self.submit(ServiceCall(method, request, done, tenant, user, unlimited, timeout), key=key, at=at)
+        self.submit(ServiceCall(method, request, done, tenant, user, unlimited, timeout, scope), key=key, at=at)
         return await future
 
     def _stream(self, address: str) -> CallStream:

@@ -20,7 +20,7 @@ _Message = TypeVar("_Message", bound=Message)
 
 @dataclass(slots=True)
 class ServiceCall:
-    """A call of `/package.Service/Method`; `timeout` in seconds."""
+    """A call of `/package.Service/Method`; `timeout` in seconds; `scope`: what the rpc requires and the user has."""
 
     method: str
     request: Payload
@@ -29,6 +29,7 @@ class ServiceCall:
     user: str = ""
     unlimited: bool = False
     timeout: float = 5.0
+    scope: str = ""
 
 
 def bytes_of(payload: Payload) -> bytes:

@@ -86,11 +86,7 @@ class CassandraReads:
             candidates = candidates[len(some) :]
             small = await self._views(tenant, [each for _, each in some if isinstance(each, str)], user)
             seen = [*small, *(each for _, each in some if isinstance(each, View))]
-            views += (
-                view
-                for view in seen
-                if view.member.role is not Role.NONE and is_archived(view.head, view.member) is archived
-            )
+            views += (view for view in seen if _is_listed(view) and is_archived(view.head, view.member) is archived)
         return sorted(views, key=_position, reverse=True)
 
     async def inbox(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
@@ -98,7 +94,7 @@ class CassandraReads:
         returns."""
         rows = await self._rows("memberships", tenant, user)
         names = [row[0] for row in rows if row[1]]
-        return await self._in_order(tenant, user, names, after, limit, lambda view: view.member.role is not Role.NONE)
+        return await self._in_order(tenant, user, names, after, limit, _is_listed)
 
     async def memberships(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
         """See `ConversationReads`. Reads the names of all conversations of the user, as `inbox`."""
@@ -229,6 +225,10 @@ async def open_cassandra_reads(cassandra: Cassandra) -> CassandraReads:
     """Prepares the statements. Raises Unavailable."""
     prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
     return CassandraReads(cassandra, dict(zip(_CQL, prepared, strict=True)))
+
+
+def _is_listed(view: View) -> bool:
+    return view.member.role is not Role.NONE and not view.head.close_ms
 
 
 def _position(view: View) -> ListPosition:

@@ -25,7 +25,7 @@ HEAD = (
     "type", "group_name", "avatar_url", "creator_id", "created_at", "updated_at", "last_seq", "ordinal",
     "last_message_seq", "members", "admins", "members_epoch", "epoch", "epoch_seq", "visible_from", "retention_seconds",
     "hidden_ordinal", "purged_before", "retention_due_ms", "home_region", "stamp", "highest_op_id", "op_ids_ahead",
-    "pinned_messages",
+    "pinned_messages", "close_ms",
 )  # fmt: skip
 MEMBER = (
     "user_id", "role", "joined_seq", "spans", "read_seq", "read_ordinal", "shown_read_seq", "delivered_seq", "devices",

@@ -15,8 +15,17 @@ from message_svc.adapters.rows import body_values, head_values, item_values, mem
 from message_svc.conversation_lists import is_large
 from message_svc.domain import Body, DeletedBy, Item, ItemType
 from message_svc.model.state import ConversationWrites
+from message_svc.moderation_records import AUDIT, REPORT, ReportStatus, day_of
 
 _OPERATION = ("digest", "seq", "time_ms", "ordinal", "reason")
+_REPORT = (
+    "report_id", "seq", "reporter_id", "sender_id", "reason", "comment", "content", "content_type", "send_ms",
+    "time_ms",
+)  # fmt: skip
+_AUDIT = (
+    "audit_id", "action", "actor_id", "capacity", "time_ms", "seq", "user_id", "role", "report_id", "report_status",
+    "reason",
+)  # fmt: skip
 _NAMED = (ItemType.CREATED, ItemType.UPDATED)
 _CONVERSATION = ("tenant", "conversation_id")
 _BUCKET = (*_CONVERSATION, "bucket")
@@ -46,6 +55,11 @@ STATEMENTS = {
     "save_update": "UPDATE user_conversations USING TIMESTAMP ? SET updated_at = ?, is_large = ?"
     " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
     "save_due": _insert("retention_due", "shard", "due_ms", *_CONVERSATION),
+    "save_report": _insert("message_reports", "tenant", "day", "conversation_id", *_REPORT, "status"),
+    "resolve_report": "UPDATE message_reports USING TIMESTAMP ? SET status = ?, resolver_id = ?, note = ?,"
+    " resolve_ms = ? WHERE tenant = ? AND day = ? AND report_id = ?",
+    "save_audit": _insert("audit_records", "tenant", "day", "conversation_id", *_AUDIT),
+    "save_day": _insert("moderation_days", "tenant", "kind", "day"),
     "save_membership": _insert(
         "user_conversations", "tenant", "user_id", "conversation_id", "role", "pinned", "archived"
     ),
@@ -87,6 +101,7 @@ class RowWriter:
         head = self._writes.head
         if head.retention_due_ms:
             self._add((self._shard,), "save_due", head.stamp, self._shard, head.retention_due_ms, *self._key)
+        self._add_moderation()
         large = is_large(head)
         for stamp, member in self._writes.members:
             user = (self._key[0], member.user)
@@ -97,6 +112,26 @@ class RowWriter:
             self._add(user, "save_membership", stamp, *user, self._key[1], member.role, member.pinned, archived)
             self._put(user, "save_update", list_row(self._key, head.update_ms, member.user, is_large=large))
         return list(self._parts.values())
+
+    def _add_moderation(self) -> None:
+        tenant, conversation_id = self._key
+        for stamp, report in self._writes.reports:
+            partition = self._day_of(stamp, REPORT, report.report_id)
+            self._add(partition, "save_report", stamp, *partition, conversation_id, *report, ReportStatus.OPEN)
+        # Several decisions about a report may have the same stamp: the last one is written.
+        for stamp, decided in {each.report_id: (stamp, each) for stamp, each in self._writes.resolutions}.values():
+            partition = (tenant, day_of(decided.report_id) or 0)
+            values = (stamp, *decided[1:], *partition, decided.report_id)
+            self._put(partition, "resolve_report", packed(values))
+        for stamp, audit in self._writes.audits:
+            partition = self._day_of(stamp, AUDIT, audit.audit_id)
+            self._add(partition, "save_audit", stamp, *partition, conversation_id, *audit)
+
+    def _day_of(self, stamp: int, kind: str, id_: str) -> tuple[str, int]:
+        """The partition of a record, whose day is noted."""
+        tenant, day = self._key[0], day_of(id_) or 0
+        self._add((tenant, kind), "save_day", stamp, tenant, kind, day)
+        return tenant, day
 
     def head(self) -> Part:
         """The members and, as the last row, the head: one partition."""

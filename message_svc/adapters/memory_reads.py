@@ -82,7 +82,9 @@ class MemoryReads:
         return {seq: self._item(view.key, seq) for seq in seqs if seq in known}
 
     def _of(self, tenant: str, user: str) -> Iterator[View]:
-        return (view for view in self._all_of(tenant, user) if view.member.role is not Role.NONE)
+        return (
+            view for view in self._all_of(tenant, user) if view.member.role is not Role.NONE and not view.head.close_ms
+        )
 
     def _all_of(self, tenant: str, user: str) -> Iterator[View]:
         views = (self._view(key, user) for key in self._tables.heads if key[0] == tenant)

@@ -28,6 +28,7 @@ from message_svc.model.state import (
     LoadRequest,
     Writes,
 )
+from message_svc.moderation_records import AuditRecord, Report, ReportResolution
 
 
 class Message(NamedTuple):
@@ -56,6 +57,9 @@ class MemoryTables:
         self.operations: dict[tuple[TargetKey, str, str], Operation] = {}
         self.purged_before: dict[TargetKey, int] = {}
         """Items below this number stay removed, apart from those that name the conversation."""
+        self.reports: dict[TargetKey, dict[str, Report]] = {}
+        self.resolutions: dict[TargetKey, dict[str, tuple[int, ReportResolution]]] = {}
+        self.audits: dict[TargetKey, dict[str, AuditRecord]] = {}
         self._members_at_once = members_at_once
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
@@ -89,6 +93,7 @@ class MemoryTables:
             *(partial(self._write_items, each) for each in writes.conversations),
             *(partial(self._write_members, each) for each in writes.conversations),
             *(partial(self._write_operations, each) for each in writes.conversations),
+            *(partial(self._write_moderation, each) for each in writes.conversations),
             *(partial(self._write_head, each) for each in writes.conversations),
         ]
 
@@ -146,6 +151,17 @@ class MemoryTables:
     def _write_operations(self, writes: ConversationWrites) -> None:
         for _, made in writes.operations:
             self.operations[writes.key, made.user, made.op_id] = made
+
+    def _write_moderation(self, writes: ConversationWrites) -> None:
+        reports = self.reports.setdefault(writes.key, {})
+        reports.update((report.report_id, report) for _, report in writes.reports)
+        resolutions = self.resolutions.setdefault(writes.key, {})
+        for stamp, resolution in writes.resolutions:
+            known = resolutions.get(resolution.report_id)
+            if known is None or known[0] <= stamp:
+                resolutions[resolution.report_id] = (stamp, resolution)
+        audits = self.audits.setdefault(writes.key, {})
+        audits.update((record.audit_id, record) for _, record in writes.audits)
 
     def _write_head(self, writes: ConversationWrites) -> None:
         known = self.heads.get(writes.key)

@@ -10,7 +10,7 @@ import msgspec
 from message_svc.domain import Body, DeletedBy, Head, Item, ItemType, Kind, Member, Pin, Role, Span
 from message_svc.ports import StoredItem
 
-HEAD_COLUMNS = 24
+HEAD_COLUMNS = 25
 MEMBER_COLUMNS = 14
 _encode = msgspec.json.Encoder().encode
 _spans = msgspec.json.Decoder(tuple[Span, ...]).decode
@@ -35,16 +35,17 @@ _NO_DETAIL = _Detail((), Role.NONE, "", "")
 
 
 def head_of(row: Sequence[Any]) -> Head:
-    """The head in columns `kind` to `pinned_messages` of a conversation."""
-    kind, *others, highest, ahead, pinned = row
+    """The head in columns `kind` to `close_ms` of a conversation."""
+    kind, *others, highest, ahead, pinned, close_ms = row
     # Columns that were added later are null in rows of before: all of these are numbers.
     numbers = (0 if value is None else value for value in others)
-    return Head._make((Kind(kind), *numbers, highest, tuple(ahead.split()), _pins(pinned) if pinned else ()))
+    pins = _pins(pinned) if pinned else ()
+    return Head._make((Kind(kind), *numbers, highest, tuple(ahead.split()), pins, close_ms or 0))
 
 
 def head_values(head: Head) -> list[Any]:
-    """The columns `kind` to `pinned_messages`."""
-    return [*head[:-2], " ".join(head.ahead), _text(head.pinned) if head.pinned else ""]
+    """The columns `kind` to `close_ms`."""
+    return [*head[:-3], " ".join(head.ahead), _text(head.pinned) if head.pinned else "", head.close_ms]
 
 
 def member_of(row: Sequence[Any]) -> Member:

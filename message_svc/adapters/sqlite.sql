@@ -29,6 +29,7 @@ CREATE TABLE conversation (
   highest TEXT NOT NULL,             -- the largest operation id used on it that tells its time
   ahead TEXT NOT NULL,               -- larger ones from the future, separated by spaces
   pinned_messages TEXT NOT NULL DEFAULT '', -- JSON: [[message, pin], …]; '' where there is none
+  close_ms INTEGER NOT NULL DEFAULT 0, -- when a moderator closed it
   UNIQUE (tenant, name)
 );
 

@@ -6,7 +6,7 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
   conversation.retention_seconds, conversation.hidden_ordinal, conversation.purged_before,
   conversation.retention_due_ms, conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
-  conversation.pinned_messages
+  conversation.pinned_messages, conversation.close_ms
 FROM ask CROSS JOIN conversation ON conversation.tenant = ask.tenant AND conversation.name = ask.name
 
 -- name: find_ids
@@ -53,7 +53,7 @@ SELECT actor, max(seq) FROM item WHERE conversation = ? AND seq > ? AND type = 2
 INSERT INTO conversation (tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal,
   last_message_seq, members, admins, members_epoch, epoch, epoch_seq, visible_from, retention_seconds, hidden_ordinal,
   purged_before, retention_due_ms, home_region, stamp, highest, ahead,
-  pinned_messages)
+  pinned_messages, close_ms)
 VALUES :rows
 ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind, title = excluded.title,
   avatar_url = excluded.avatar_url, update_ms = excluded.update_ms, last_seq = excluded.last_seq,
@@ -62,7 +62,8 @@ ON CONFLICT (tenant, name) DO UPDATE SET kind = excluded.kind, title = excluded.
   epoch_seq = excluded.epoch_seq, visible_from = excluded.visible_from,
   retention_seconds = excluded.retention_seconds, hidden_ordinal = excluded.hidden_ordinal,
   purged_before = excluded.purged_before, retention_due_ms = excluded.retention_due_ms, stamp = excluded.stamp,
-  highest = excluded.highest, ahead = excluded.ahead, pinned_messages = excluded.pinned_messages
+  highest = excluded.highest, ahead = excluded.ahead, pinned_messages = excluded.pinned_messages,
+  close_ms = excluded.close_ms
 
 -- name: save_members
 INSERT INTO member (conversation, user, role, joined_seq, spans, read_seq, read_ordinal, shown_read_seq, delivered_seq,
@@ -97,7 +98,7 @@ UPDATE item SET content = '', mentions = '', metadata = '', delete_ms = ?, delet
 SELECT id, tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal, last_message_seq,
   members, admins, members_epoch, epoch, epoch_seq, visible_from, retention_seconds, hidden_ordinal,
   purged_before, retention_due_ms, home_region, stamp, highest, ahead,
-  pinned_messages
+  pinned_messages, close_ms
 FROM conversation WHERE tenant = ? AND name = ?
 
 -- name: find_member
@@ -112,11 +113,12 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
   conversation.retention_seconds, conversation.hidden_ordinal, conversation.purged_before,
   conversation.retention_due_ms, conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
-  conversation.pinned_messages, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
+  conversation.pinned_messages, conversation.close_ms, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
   member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
   member.archived_seq, member.marked_unread, member.draft_ms
 FROM member INDEXED BY member_user
 CROSS JOIN conversation ON conversation.id = member.conversation AND conversation.tenant = ?1
+  AND conversation.close_ms = 0
 WHERE member.user = ?2 AND member.role > 0
   AND (member.archived_seq > 0 AND (conversation.last_message_seq <= member.archived_seq
     OR conversation.update_ms < member.mute_until_ms)) = ?7
@@ -130,11 +132,12 @@ SELECT conversation.id, conversation.tenant, conversation.name, conversation.kin
   conversation.members_epoch, conversation.epoch, conversation.epoch_seq, conversation.visible_from,
   conversation.retention_seconds, conversation.hidden_ordinal, conversation.purged_before,
   conversation.retention_due_ms, conversation.home_region, conversation.stamp, conversation.highest, conversation.ahead,
-  conversation.pinned_messages, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
+  conversation.pinned_messages, conversation.close_ms, member.user, member.role, member.joined_seq, member.spans, member.read_seq, member.read_ordinal,
   member.shown_read_seq, member.delivered_seq, member.devices, member.mute_until_ms, member.pinned,
   member.archived_seq, member.marked_unread, member.draft_ms
 FROM member INDEXED BY member_user
 CROSS JOIN conversation ON conversation.id = member.conversation AND conversation.tenant = ?1
+  AND conversation.close_ms = 0
 WHERE member.user = ?2 AND member.role > 0 AND member.conversation > ?3
 ORDER BY member.conversation LIMIT ?4
 
@@ -185,7 +188,7 @@ FROM ask CROSS JOIN item ON item.conversation = ask.conversation AND item.seq = 
 SELECT id, tenant, name, kind, title, avatar_url, creator, create_ms, update_ms, last_seq, ordinal, last_message_seq,
   members, admins, members_epoch, epoch, epoch_seq, visible_from, retention_seconds, hidden_ordinal,
   purged_before, retention_due_ms, home_region, stamp, highest, ahead,
-  pinned_messages
+  pinned_messages, close_ms
 FROM conversation INDEXED BY conversation_retention_due
 WHERE retention_due_ms > 0 AND retention_due_ms <= ?1 AND (retention_due_ms, id) > (?2, ?3)
 ORDER BY retention_due_ms, id LIMIT ?4

@@ -20,11 +20,12 @@ from message_svc.adapters.rows import (
     member_of,
     member_values,
 )
+from message_svc.adapters.sqlite_moderation import adopt_moderation_schema, write_moderation
 from message_svc.adapters.sqlite_upgrades import UPGRADES
 from message_svc.domain import MAX_SENDERS, SENDERS_AMONG, Head, Item, ItemFacts, ItemType, Kind, Member, Operation
 from message_svc.model.state import MEMBERS_AT_ONCE, LoadedConversation, LoadedState, LoadRequest, Writes
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 SQL = statements(Path(__file__).with_name("sqlite_statements.sql"))
 _SCHEMA = Path(__file__).with_name("sqlite.sql")
 
@@ -37,6 +38,7 @@ class SqliteTables:
         connection = connect(path)
         try:
             adopt_schema(connection, "message_svc", SCHEMA_VERSION, _SCHEMA, UPGRADES)
+            adopt_moderation_schema(connection)
         except BaseException:
             connection.close()
             raise
@@ -69,7 +71,7 @@ class SqliteTables:
         deleted: list[Any] = []
         items: list[Any] = []
         operations: list[Any] = []
-        for key, _, rows, new_items, made in writes.conversations:
+        for key, _, rows, new_items, made, *_ in writes.conversations:
             id_ = ids[key]
             for _, member in rows:
                 if member.spans:
@@ -87,6 +89,7 @@ class SqliteTables:
         for each in writes.conversations:
             for _, item in each.items:
                 _replace_body(connection, ids[each.key], item)
+        write_moderation(connection, writes.conversations)
 
     def rolled_back(self) -> None:
         """See `kit.adapters.sqlite.ledger.TransactionalTables`."""

@@ -38,10 +38,15 @@ def _add_retention(connection: apsw.Connection) -> None:
     )
 
 
+def _add_close_ms(connection: apsw.Connection) -> None:
+    connection.execute("ALTER TABLE conversation ADD COLUMN close_ms INTEGER NOT NULL DEFAULT 0")
+
+
 UPGRADES: Mapping[int, Callable[[apsw.Connection], None]] = {
     1: _add_deleted_by,
     2: _index_former_members,
     3: _add_member_state,
     4: _add_retention,
+    5: _add_close_ms,
 }
 """See `kit.adapters.sqlite.file.adopt_schema`."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from google.protobuf.message import DecodeError
 
 from kit.ledger.errors import CorruptEntry, NewerFormat
+from message_svc.codec.moderation_rows import add_moderation, moderation_from_pb
 from message_svc.domain import (
     Body,
     ConversationChange,
@@ -36,7 +37,8 @@ class EntryCodec:
     def encode(self, changes: Sequence[ConversationChange]) -> bytes:
         """See `model.model.EntryCodec`."""
         entry = pb.MessagesChanged(format=FORMAT)
-        for key, head, items, members, operations, receipts, own_changes, _, hidden_before in changes:
+        for change in changes:
+            key, head, items, members, operations, receipts, own_changes, _, hidden_before, *_ = change
             changed = entry.conversations.add(
                 tenant=key[0], conversation_id=key[1], head=_head_to_pb(head), hidden_before=hidden_before
             )
@@ -59,6 +61,7 @@ class EntryCodec:
                 )
             for user in own_changes:
                 changed.own_changes.add(user_id=user, version=head.stamp, archived=is_archived(head, members[user]))
+            add_moderation(changed, change.reports, change.resolutions, change.audits)
         return entry.SerializeToString()
 
     def decode(self, payload: bytes, stamp: int) -> Sequence[ConversationChange]:
@@ -97,6 +100,7 @@ def _head_to_pb(head: Head) -> pb.ConversationHead:
         highest_op_id=head.highest,
         op_ids_ahead=head.ahead,
         pinned_seqs=[number for pin in head.pinned for number in pin],
+        close_ms=head.close_ms,
     )
 
 
@@ -126,6 +130,7 @@ def _head_from_pb(row: pb.ConversationHead, stamp: int) -> Head:
         row.highest_op_id,
         tuple(row.op_ids_ahead),
         tuple(Pin(seq, pin_seq) for seq, pin_seq in zip(row.pinned_seqs[::2], row.pinned_seqs[1::2], strict=True)),
+        row.close_ms,
     )
 
 
@@ -231,5 +236,7 @@ def _change_from_pb(row: pb.ConversationChanged, stamp: int) -> ConversationChan
             for moved in row.receipts
         ],
         [changed.user_id for changed in row.own_changes],
-        hidden_before=row.hidden_before,
+        (),
+        row.hidden_before,
+        *moderation_from_pb(row),
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from message_svc.commands import (
     ACTIONS,
+    OF_MODERATORS,
     WITHOUT_OP_ID,
     Action,
     AddMembers,
@@ -31,6 +32,7 @@ from message_svc.commands import (
     RecordPurge,
     Refusal,
     RemoveMember,
+    Report,
     Send,
     SetMembership,
     SetRetention,
@@ -38,7 +40,7 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import ConversationChange, Head, Member, Operation, Role
-from message_svc.model import erasure_rules, member_rules, message_rules, retention_rules
+from message_svc.model import erasure_rules, member_rules, message_rules, moderation_rules, retention_rules
 from message_svc.model.conversation import ConversationState
 from message_svc.model.draft import Answer, Draft
 
@@ -69,6 +71,8 @@ _OF_SERVICE: dict[type[Any], Callable[[Draft, Head, Any], Answer]] = {
 
 def digest_of(action: Action) -> bytes:
     """Identifies what an operation asks for: 16 bytes."""
+    if isinstance(action, Report):
+        action = Report(action.seq)
     return blake2b(_encode((_NUMBER_OF[type(action)], action)), digest_size=16).digest()
 
 
@@ -92,8 +96,8 @@ class ConversationDecision:
     def decide(self, command: Command, now: int) -> tuple[Answer, bool]:
         """Decides a command at `now` (microseconds); returns its answer, and whether that was stored before.
 
-        A refused command changes nothing. The refusal of a member is stored with its id: a late attempt of the same
-        operation gets it, too. Others cannot store anything.
+        A refused command changes nothing. The refusal of a member or a moderator is stored with its id, and that of a
+        report by a former member: a late attempt of the same operation gets it, too. Others cannot store anything.
         """
         draft, action, key = self._draft, command.action, (command.user, command.op_id)
         if isinstance(action, WITHOUT_OP_ID):
@@ -103,7 +107,7 @@ class ConversationDecision:
         made = decided_now or self._state.answer_of(key)
         if made is None:
             # The row of a member may be of a later entry than the head: then there is no conversation yet.
-            is_stored = draft.head is not None and draft.is_member(command.user)
+            is_stored = draft.head is not None and self._may_store(command)
             answer = self._decide_new(command, now)
             if isinstance(answer, Outcome):
                 draft.operations[key] = Operation(*key, digest, answer.seq, answer.time_ms, answer.ordinal)
@@ -120,6 +124,12 @@ class ConversationDecision:
             return Refusal(Reason(made.reason), made.ordinal, made.seq), is_certain
         return Outcome(made.seq, made.time_ms, made.ordinal), is_certain
 
+    def _may_store(self, command: Command) -> bool:
+        """Whether a refusal of this command is stored."""
+        if isinstance(command.action, OF_MODERATORS) or self._draft.is_member(command.user):
+            return True
+        return isinstance(command.action, Report) and self._draft.member(command.user) is not None
+
     def _decide_new(self, command: Command, now: int) -> Answer:
         draft, action, user = self._draft, command.action, command.user
         head = draft.head
@@ -132,7 +142,12 @@ class ConversationDecision:
             return member_rules.create_group(draft, user, action)
         if head is not None and type(action) in _OF_SERVICE:
             return _OF_SERVICE[type(action)](draft, head, action)
+        if head is not None and isinstance(action, OF_MODERATORS):
+            return moderation_rules.moderate(draft, head, user, action)
         member = draft.member(user)
+        if head is not None and head.close_ms and not isinstance(action, EraseMessages | EraseMember):
+            is_member = member is not None and member.role is not Role.NONE
+            return Refusal(Reason.CLOSED if is_member else Reason.NOT_FOUND)
         if head is not None and isinstance(action, Join):
             return member_rules.join(draft, head, user, member)
         if head is None or member is None:
@@ -143,6 +158,8 @@ class ConversationDecision:
             return erasure_rules.erase_messages(draft, head, member, action)
         if isinstance(action, EraseMember):
             return erasure_rules.erase_member(draft, head, member, action)
+        if isinstance(action, Report):
+            return moderation_rules.report(draft, member, action)
         if member.role is Role.NONE:
             return Refusal(Reason.NOT_FOUND)
         return _HANDLERS[type(action)](draft, head, member, action)

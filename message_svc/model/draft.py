@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import Any
 
+from kit.tenant_keys import TargetKey
 from message_svc.commands import Denial, Outcome, Reason, Refusal
 from message_svc.domain import (
     ConversationChange,
@@ -20,6 +21,15 @@ from message_svc.domain import (
     visible_spans,
 )
 from message_svc.model.conversation import ConversationState, OperationKey, facts_after, senders_after
+from message_svc.moderation_records import (
+    AUDIT,
+    AuditAction,
+    AuditRecord,
+    Capacity,
+    Report,
+    ReportResolution,
+    record_id,
+)
 
 Answer = Outcome | Refusal
 UNCHANGED = Outcome(0)
@@ -43,6 +53,9 @@ class Draft:
         """Its operation id."""
         self.denial: Denial | None = None
         """Its denial."""
+        self.reports: list[Report] = []
+        self.resolutions: list[ReportResolution] = []
+        self._audits: list[AuditRecord] = []
         self._state = state
         self._facts: dict[int, ItemFacts | None] = {}
         self._items: list[Item] = []
@@ -50,6 +63,11 @@ class Draft:
         self._own_changes: dict[str, None] = {}
         self._senders = state.senders
         self._hidden_before = 0
+
+    @property
+    def key(self) -> TargetKey:
+        """The tenant and the conversation."""
+        return self._state.key
 
     @property
     def is_changed(self) -> bool:
@@ -71,8 +89,17 @@ class Draft:
             operations,
             receipts,
             own_changes,
-            hidden_before=self._hidden_before,
+            (),
+            self._hidden_before,
+            self.reports,
+            self.resolutions,
+            self._audits,
         )
+
+    def audit(self, action: AuditAction, actor: str, capacity: Capacity, **fields: Any) -> None:
+        """Adds the audit record of the command that is decided; `fields` are others of `AuditRecord`."""
+        audit_id = record_id(AUDIT, self.time_ms, *self.key, actor, self.op_id)
+        self._audits.append(AuditRecord(audit_id, action, actor, capacity, self.time_ms, **fields))
 
     def append(self, type_: ItemType, actor: str, **fields: Any) -> Outcome:
         """Appends an item with the next number; `fields` are others of `Item`."""
@@ -127,6 +154,10 @@ class Draft:
             self.time_ms,
             tuple(dict.fromkeys((*shown.receivers, *self._senders_after(after, user)))),
         )
+
+    def drop_receipt(self, user: str) -> None:
+        """Shows no one that a cursor of the user moved in this entry: the user is erased."""
+        self._receipts.pop(user, None)
 
     def _senders_after(self, seq: int, user: str) -> list[str]:
         """The other members who have sent messages after that number; in a direct conversation the other one."""

@@ -22,6 +22,7 @@ def erase_messages(draft: Draft, head: Head, member: Member, action: EraseMessag
 def erase_member(draft: Draft, head: Head, member: Member, action: EraseMember) -> Answer:
     """Deletes the row of the user, which leaves. A direct conversation always has two: its row becomes that of a new
     member."""
+    draft.drop_receipt(member.user)
     if head.kind is Kind.DIRECT:
         seen_from = (Span(head.last_seq + 1),)
         new = Member(

@@ -17,12 +17,13 @@ from message_svc.commands import (
 )
 from message_svc.domain import MAX_MEMBERS, MAX_SPANS, Head, ItemType, Kind, Member, Role, Span, is_archived
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_to_manage
+from message_svc.moderation_records import AuditAction, Capacity
 
 
 def create_direct(draft: Draft, user: str, action: CreateDirect) -> Answer:
     """Creates a direct conversation where it is missing."""
     if draft.head is not None:
-        return Outcome(1, draft.head.create_ms)
+        return Refusal(Reason.CLOSED) if draft.head.close_ms else Outcome(1, draft.head.create_ms)
     if draft.denial is not None:
         return Refusal(draft.denial.reason)
     return _create(draft, user, Kind.DIRECT, "", "", {user: Role.MEMBER, action.other: Role.MEMBER})
@@ -82,8 +83,21 @@ def remove(draft: Draft, head: Head, member: Member, action: RemoveMember) -> An
     removed = draft.member(action.user)
     if removed is None or removed.role is Role.NONE:
         return UNCHANGED
-    outcome = draft.append(ItemType.MEMBER_REMOVED, member.user, users=(removed.user,))
+    draft.audit(AuditAction.MEMBER_REMOVED, member.user, Capacity.ADMIN, user=removed.user)
+    return exclude(draft, head, member.user, removed.user)
+
+
+def exclude(draft: Draft, head: Head, actor: str, user: str) -> Outcome:
+    """Ends the membership of a member of a group or channel.
+
+    Where the last admin of a group is removed, another member becomes one; of a channel not all members are known here.
+    """
+    removed = draft.member(user)
+    assert removed is not None
+    outcome = draft.append(ItemType.MEMBER_REMOVED, actor, users=(user,))
     _end_membership(draft, removed, outcome.seq)
+    if removed.role is Role.ADMIN and head.admins == 1 and head.members > 1 and head.kind is Kind.GROUP:
+        appoint_admin(draft, actor, draft.first_member())
     return outcome
 
 
@@ -114,6 +128,8 @@ def set_role(draft: Draft, head: Head, member: Member, action: SetRole) -> Answe
         return UNCHANGED
     if action.role is Role.MEMBER and head.admins == 1:
         return Refusal(Reason.LAST_ADMIN)
+    if changed.user != member.user:
+        draft.audit(AuditAction.ROLE_CHANGED, member.user, Capacity.ADMIN, user=changed.user, role=action.role)
     outcome = draft.append(ItemType.ROLE_CHANGED, member.user, users=(changed.user,), role=action.role)
     draft.members[changed.user] = changed._replace(role=action.role)
     draft.count_members(0, 1 if action.role is Role.ADMIN else -1)

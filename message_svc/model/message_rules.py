@@ -5,6 +5,7 @@ from __future__ import annotations
 from message_svc.commands import Delete, Edit, MarkDelivered, MarkRead, Outcome, Reason, Refusal, Send
 from message_svc.domain import MAX_DEVICES, Body, DeletedBy, Head, ItemType, Kind, Member, Role
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer
+from message_svc.moderation_records import AuditAction, Capacity
 
 
 def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
@@ -52,6 +53,8 @@ def delete(draft: Draft, head: Head, member: Member, action: Delete) -> Answer:
     if facts.is_deleted:
         return UNCHANGED
     deleted_by = DeletedBy.SENDER if facts.actor == member.user else DeletedBy.ADMIN
+    if deleted_by is DeletedBy.ADMIN:
+        draft.audit(AuditAction.MESSAGE_DELETED, member.user, Capacity.ADMIN, seq=action.seq, user=facts.actor)
     return draft.append(ItemType.DELETE, member.user, subject=action.seq, deleted_by=deleted_by)
 
 

@@ -17,11 +17,15 @@ from message_svc.commands import (
     Edit,
     EraseMember,
     EraseMessages,
+    ExcludeMember,
     HideBefore,
     MarkDelivered,
     MarkRead,
     RecordPurge,
     RemoveMember,
+    RemoveMessage,
+    Report,
+    ResolveReport,
     Send,
     SetRole,
 )
@@ -255,7 +259,7 @@ def users_of(command: Command) -> Sequence[str]:
     action = command.action
     if isinstance(action, AddMembers):
         return (command.user, *action.users)
-    if isinstance(action, RemoveMember | SetRole):
+    if isinstance(action, RemoveMember | SetRole | ExcludeMember):
         return (command.user, action.user)
     if isinstance(action, EraseMember) and action.successor:
         return (command.user, action.successor)
@@ -265,7 +269,7 @@ def users_of(command: Command) -> Sequence[str]:
 def seqs_of(command: Command) -> Sequence[int]:
     """The numbers of the items that the decision of a command needs."""
     action = command.action
-    if isinstance(action, Edit | Delete | MarkRead | MarkDelivered):
+    if isinstance(action, Edit | Delete | MarkRead | MarkDelivered | Report | ResolveReport | RemoveMessage):
         return (action.seq,)
     if isinstance(action, EraseMessages):
         return action.seqs

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from kit.tenant_keys import TargetKey
 from message_svc.commands import (
     AddMembers,
+    CloseConversation,
     Command,
     CreateDirect,
     CreateGroup,
     Edit,
     EraseMember,
     EraseMessages,
+    ExcludeMember,
     MarkDelivered,
     MarkRead,
+    RemoveMessage,
+    Report,
+    ResolveReport,
     Send,
     Update,
 )
@@ -25,6 +30,8 @@ _ID_BYTES = 66
 _HEAD_BYTES = 4_000
 # The ids of an item, its numbers, and its operation.
 _ITEM_BYTES = 7 * _ID_BYTES
+# The ids of an audit record, and its numbers.
+_AUDIT_BYTES = 5 * _ID_BYTES
 _MEMBER_BYTES = 2 * _ID_BYTES + 22 * MAX_SPANS + (_ID_BYTES + 13) * MAX_DEVICES
 _NEW_MEMBER_BYTES = 2 * _ID_BYTES + 60
 
@@ -43,7 +50,7 @@ class EntrySizer:
                 self._keys.add(command.key)
                 self._bytes += _HEAD_BYTES
             # The row of the user, and of another one.
-            self._bytes += _ITEM_BYTES + 2 * _MEMBER_BYTES + _action_bytes(command)
+            self._bytes += _ITEM_BYTES + _AUDIT_BYTES + 2 * _MEMBER_BYTES + _action_bytes(command)
         return self._bytes
 
 
@@ -65,6 +72,13 @@ def _action_bytes(command: Command) -> int:
         return len(action.seqs) * _ITEM_BYTES
     if isinstance(action, EraseMember):
         return _ITEM_BYTES  # of the admin who follows
+    if isinstance(action, Report):
+        return len(action.content.encode()) + len(action.comment.encode()) + 4 * _ID_BYTES
+    if isinstance(action, ResolveReport):
+        return 2 * len(action.note.encode()) + 3 * _ID_BYTES
+    if isinstance(action, RemoveMessage | ExcludeMember | CloseConversation):
+        # Another member may become an admin.
+        return len(action.reason.encode()) + _ITEM_BYTES + _MEMBER_BYTES
     return 1_000 if isinstance(action, Update) else 0
 
 

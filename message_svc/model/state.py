@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
 from message_svc.domain import MAX_MEMBERS, ConversationChange, Head, Item, ItemFacts, Member, Operation
+from message_svc.moderation_records import AuditRecord, Report, ReportResolution
 
 MEMBERS_AT_ONCE = MAX_MEMBERS
 """The members of a conversation with up to so many are read with its head; of a larger one those that are named."""
@@ -55,6 +56,9 @@ class ConversationWrites(NamedTuple):
     members: Sequence[tuple[int, Member]]
     items: Sequence[tuple[int, Item]]
     operations: Sequence[tuple[int, Operation]]
+    reports: Sequence[tuple[int, Report]] = ()
+    resolutions: Sequence[tuple[int, ReportResolution]] = ()
+    audits: Sequence[tuple[int, AuditRecord]] = ()
 
 
 class Writes(NamedTuple):
@@ -68,15 +72,31 @@ def writes_of(changes: Iterable[ConversationChange]) -> Writes:
     members: dict[TargetKey, dict[str, tuple[int, Member]]] = {}
     items: dict[TargetKey, list[tuple[int, Item]]] = {}
     operations: dict[TargetKey, list[tuple[int, Operation]]] = {}
+    reports: dict[TargetKey, list[tuple[int, Report]]] = {}
+    resolutions: dict[TargetKey, list[tuple[int, ReportResolution]]] = {}
+    audits: dict[TargetKey, list[tuple[int, AuditRecord]]] = {}
     heads: dict[TargetKey, Head] = {}
-    for key, head, new_items, rows, made, *_ in changes:
+    for change in changes:
+        key, head, new_items, rows, made, *_ = change
         heads[key] = head
+        reports.setdefault(key, []).extend((head.stamp, report) for report in change.reports)
+        resolutions.setdefault(key, []).extend((head.stamp, resolution) for resolution in change.resolutions)
+        audits.setdefault(key, []).extend((head.stamp, act) for act in change.audits)
         members.setdefault(key, {}).update((user, (head.stamp, row)) for user, row in rows.items())
         items.setdefault(key, []).extend((head.stamp, item) for item in new_items)
         operations.setdefault(key, []).extend((head.stamp, operation) for operation in made)
     return Writes(
         [
-            ConversationWrites(key, head, list(members[key].values()), items[key], operations[key])
+            ConversationWrites(
+                key,
+                head,
+                list(members[key].values()),
+                items[key],
+                operations[key],
+                reports[key],
+                resolutions[key],
+                audits[key],
+            )
             for key, head in heads.items()
         ]
     )

@@ -135,6 +135,8 @@ class AckTimers:
         """The message of a wait as it is now; where it is deleted, the last one before it for which the wait may
         stand. None where there is none."""
         row = (await self._reads.find_items(view, [wait.seq])).get(wait.seq)
+        if view.head.close_ms:
+            return None
         if row is None and wait.seq > view.head.last_seq:
             raise Unavailable("the tables are behind the log", retry_after=_RETRY_SECONDS)
         first = max(view.member.read_seq, view.member.delivered_seq, view.head.visible_from - 1) + 1

@@ -41,6 +41,7 @@ class ConversationAccesses:
 
     async def _get(self, query: AccessQuery) -> ConversationAccess:
         views = [await self._reads.view(query.tenant, query.conversation_id, user) for user in query.users]
+        views = [None if view is not None and view.head.close_ms else view for view in views]
         found = [view for view in views if view is not None]
         if not found:
             return ConversationAccess(0, [_NOTHING] * len(views), ())

@@ -67,7 +67,10 @@ class Conversations:
         if len(others) != 1:
             raise Invalid("name one user besides the caller; for several, create a group", field="participant_ids")
         conversation_id = direct_id(who.tenant, user, others[0])
-        if await self._reads.view(who.tenant, conversation_id, user) is None:
+        view = await self._reads.view(who.tenant, conversation_id, user)
+        if view is not None and view.head.close_ms:
+            raise problem_of(Refusal(Reason.CLOSED), conversation_id)
+        if view is None:
             self._limits.take_creation(who)
             denial = await self._permissions.denial_to_write((who.tenant, user), others[0])
             await self._execute(who, conversation_id, CreateDirect(others[0]), denial=denial)
@@ -212,7 +215,7 @@ async def view_of(reads: ConversationReads, who: Caller, conversation_id: str) -
     user = user_of(who)
     check_conversation_id(conversation_id)
     view = await reads.view(who.tenant, conversation_id, user)
-    if view is None:
+    if view is None or view.head.close_ms:
         raise _not_found(conversation_id)
     return view
 

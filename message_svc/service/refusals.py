@@ -12,6 +12,7 @@ from message_svc.errors import (
     AdminsOnly,
     CannotAddUser,
     CannotMessageUser,
+    ConversationClosed,
     EpochChanged,
     GroupFull,
     LastAdmin,
@@ -35,6 +36,7 @@ _PROBLEMS: dict[Reason, tuple[type[Problem], str, str]] = {
     Reason.NOT_SENDER: (NotTheSender, "this message is another user's", "message_id"),
     Reason.DELETED: (MessageDeleted, "the message was deleted", "message_id"),
     Reason.LAST_ADMIN: (LastAdmin, "make another member an admin first", ""),
+    Reason.CLOSED: (ConversationClosed, "a moderator has closed the conversation", "conversation_id"),
     Reason.CANNOT_MESSAGE: (CannotMessageUser, "you cannot write to this user", ""),
 }
 _MAX_NAMED = 10

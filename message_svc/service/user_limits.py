@@ -19,6 +19,7 @@ class UserLimits:
         creations, lookups, users = config.creations_per_hour, config.phone_lookups_per_hour, config.limited_users
         self._sends = _buckets(config.sends_per_second, config.sends_at_once, users)
         self._creations = _buckets(creations / _HOUR, creations, users)
+        self._reports = _buckets(config.reports_per_hour / _HOUR, config.reports_per_hour, users)
         self._lookups = _buckets(lookups / _HOUR, lookups, users)
 
     def take_send(self, who: Caller) -> None:
@@ -28,6 +29,10 @@ class UserLimits:
     def take_creation(self, who: Caller) -> None:
         """Counts a new conversation; raises RateLimited."""
         self._take(self._creations, who, "too many new conversations in an hour")
+
+    def take_report(self, who: Caller) -> None:
+        """Counts a report; raises RateLimited."""
+        self._take(self._reports, who, "too many reports in an hour")
 
     def take_lookup(self, who: Caller) -> None:
         """Counts a telephone number that is looked up; raises RateLimited."""

@@ -22,7 +22,10 @@ def mint(
     service: Annotated[bool, typer.Option(help="For a service.")] = False,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may: act-as (the default), tenants, audit, sessions, erase."),
+        typer.Option(
+            help="What it may. A service: act-as (the default), tenants, audit, sessions, erase, moderate; "
+            "a user: moderate."
+        ),
     ] = None,
     tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
     hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.001, max=8784)] = 24,
@@ -32,20 +35,21 @@ def mint(
     """Mint a token with the key in the data folder."""
     from kit.auth.access import ACT_AS
     from kit.auth.keys import BadKeys, read_keys
+    from kit.auth.tokens import USER_SCOPES
     from stack.commands.token_tools import service_scopes
 
     known = service_scopes()
     for one in scope or ():
         if one not in known:
             raise command_error(f"there is no scope {one!r}; the scopes are {', '.join(known)}")
-    if scope and not service:
-        raise command_error("only a token of a service has scopes: add --service")
+    if not service and not USER_SCOPES.issuperset(scope or ()):
+        raise command_error(f"a user may have the scopes {', '.join(sorted(USER_SCOPES))}; for others add --service")
     try:
         minter = read_keys(load_settings(config).data / "keys").minter()
         if service:
             made = minter.mint_service(name, tuple(scope or [ACT_AS]), tenant, hours * 3600)
         else:
-            made = minter.mint_user(name, tenant, ttl=hours * 3600)
+            made = minter.mint_user(name, tenant, hours * 3600, tuple(scope or ()))
     except (ValueError, BadKeys) as error:
         raise command_error(str(error)) from None
     print_result({"token": made, "name": name, "tenant": tenant, "service": service}, json_, lambda: made)

@@ -78,7 +78,7 @@ class Method:
     @property
     def open(self) -> bool:
         """Whether the edge serves it: methods that are only for services are not."""
-        return self.access in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC)
+        return self.access in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_SCOPE)
 
 
 def read_methods(contracts: FileDescriptorSet | None = None) -> tuple[Method, ...]:

@@ -28,7 +28,7 @@ from message_svc.conversation_lists import ConversationLists
 from message_svc.domain import ConversationChange, Item
 from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits
-from message_svc.ports import ConversationLedger, ConversationReads, RetentionRows, View
+from message_svc.ports import ConversationLedger, ConversationReads, ModerationReads, RetentionRows, View
 from message_svc.service.history import History
 
 TENANT = "acme"
@@ -42,6 +42,7 @@ class Engine(NamedTuple):
     ledger: ConversationLedger
     reads: ConversationReads
     retention: RetentionRows
+    moderation: ModerationReads
     log: EventLog
     clock: ManualClock
     settled: Callable[[], Awaitable[None]]
@@ -76,6 +77,7 @@ async def opened_engine(
     tables: Tables,
     reads: ConversationReads,
     retention: RetentionRows,
+    moderation: ModerationReads,
     log: EventLog,
     clock: ManualClock,
     event_log: LedgerEventLog | None = None,
@@ -94,7 +96,7 @@ async def opened_engine(
                 await lists.flush()
 
         execute = partial(node.execute, timeout=SECONDS)
-        yield Engine(ShardedConversations(1, execute, shard_of), reads, retention, log, clock, settled)
+        yield Engine(ShardedConversations(1, execute, shard_of), reads, retention, moderation, log, clock, settled)
 
 
 async def changes_on(log: EventLog, last: int) -> list[ConversationChange]:

@@ -12,6 +12,7 @@ from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.adapters.sqlite.file import NewerData, connect
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.clock import ManualClock
+from message_svc.adapters.sqlite_moderation import SqliteModerationReads
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_retention import SqliteRetention
 from message_svc.adapters.sqlite_tables import SqliteTables
@@ -21,19 +22,24 @@ from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
+from tests.contract.messages.moderation_store import ModerationStoreContract
 
 
 @asynccontextmanager
 async def sqlite_engine(path: Path, clock: ManualClock) -> AsyncIterator[Engine]:
     async with open_sqlite_log(path, ledgers=[LEDGER]) as log:
-        with closing(SqliteTables(path)) as tables, closing(SqliteReads(path)) as reads:
+        with (
+            closing(SqliteTables(path)) as tables,
+            closing(SqliteReads(path)) as reads,
+            closing(SqliteModerationReads(path)) as moderation,
+        ):
             async with open_sqlite_ledger(log, LEDGER, tables) as store:
                 with closing(SqliteRetention(path, store)) as retention:
-                    async with opened_engine(store, tables, reads, retention, log, clock) as engine:
+                    async with opened_engine(store, tables, reads, retention, moderation, log, clock) as engine:
                         yield engine
 
 
-class TestSqliteConversationStore(RetentionContract, ConversationStoreContract):
+class TestSqliteConversationStore(RetentionContract, ConversationStoreContract, ModerationStoreContract):
     """In a SQLite file."""
 
     @pytest.fixture(name="engine")
@@ -58,6 +64,7 @@ async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
             ("item", "deleted_by"),
             ("item", "forwards"),
             ("conversation", "pinned_messages"),
+            ("conversation", "close_ms"),
             ("member", "archived_seq"),
             ("member", "marked_unread"),
             ("member", "draft_ms"),

@@ -15,6 +15,7 @@ from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.ledger.event_log import ShardedEventLog
 from message_svc.adapters.cassandra_lists import open_cassandra_lists
+from message_svc.adapters.cassandra_moderation import open_cassandra_moderation
 from message_svc.adapters.cassandra_reads import open_cassandra_reads
 from message_svc.adapters.cassandra_retention import open_cassandra_retention
 from message_svc.adapters.cassandra_tables import open_cassandra_tables
@@ -26,6 +27,7 @@ from tests.contract.messages.cassandra_conversations import fixture_keyspace, fi
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
+from tests.contract.messages.moderation_store import ModerationStoreContract
 
 __all__ = ["fixture_keyspace", "fixture_session"]
 _LEDGERS = count(1)
@@ -46,13 +48,14 @@ class Node:
         log = await enter(open_sqlite_log(self._folder / "log.db"))
         ledger = await open_cassandra_ledger(self._session, self._name, 1)
         tables, reads = await open_cassandra_tables(self._session), await open_cassandra_reads(self._session)
+        moderation = await open_cassandra_moderation(self._session)
         event_log = ShardedEventLog(log, LEDGER, ledger.incarnation)
         lists = ConversationLists(reads, await open_cassandra_lists(self._session))
         retention = await open_cassandra_retention(self._session)
-        return await enter(opened_engine(ledger, tables, reads, retention, log, clock, event_log, lists))
+        return await enter(opened_engine(ledger, tables, reads, retention, moderation, log, clock, event_log, lists))
 
 
-class TestCassandraConversationStore(RetentionContract, ConversationStoreContract):
+class TestCassandraConversationStore(RetentionContract, ConversationStoreContract, ModerationStoreContract):
     """On Cassandra."""
 
     @pytest.fixture(name="node")

@@ -13,12 +13,14 @@ from kit.adapters.memory_ledger import MemoryLedgerStore
 from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
 from kit.clock import ManualClock
 from kit.ledger.event_log import ShardedEventLog
+from message_svc.adapters.memory_moderation import MemoryModerationReads
 from message_svc.adapters.memory_reads import MemoryReads, MemoryRetention
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import Engine, opened_engine
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
+from tests.contract.messages.moderation_store import ModerationStoreContract
 
 
 class MemoryStore(NamedTuple):
@@ -34,12 +36,12 @@ class MemoryStore(NamedTuple):
 async def memory_engine(store: MemoryStore) -> AsyncIterator[Engine]:
     ledger, tables, log, clock = store
     published = ShardedEventLog(log, LEDGER, ledger.incarnation)
-    reads, retention = MemoryReads(tables), MemoryRetention(tables)
-    async with opened_engine(ledger, tables, reads, retention, log, clock, published) as engine:
+    reads, retention, moderation = MemoryReads(tables), MemoryRetention(tables), MemoryModerationReads(tables)
+    async with opened_engine(ledger, tables, reads, retention, moderation, log, clock, published) as engine:
         yield engine
 
 
-class TestMemoryConversationStore(RetentionContract, ConversationStoreContract):
+class TestMemoryConversationStore(RetentionContract, ConversationStoreContract, ModerationStoreContract):
     """In memory."""
 
     @pytest.fixture(name="store")

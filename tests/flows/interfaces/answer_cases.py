@@ -10,6 +10,7 @@ def bad(reason: str, field: str) -> Answer:
     return Answer("INVALID_ARGUMENT", reason, field)
 
 
+NO_CONVERSATION = Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")
 RULE, TARGET, EMOJI = "INVALID_REQUEST", "INVALID_TARGET", "INVALID_EMOJI"
 TARGETS: dict[str, Answer] = {
     "messages/42": OK,
@@ -142,4 +143,17 @@ CASES: list[tuple[str, Fields, Answer]] = [
     ("unblock_user", {"user_id": "mallory"}, OK),
     ("update_preferences", {"who_may_add": "AUDIENCE_CONTACTS", "read_receipts": True}, OK),
     ("get_preferences", {}, OK),
+    ("report_message", {"conversation_id": "conv_123", "message_id": "msg_1", "reason": "REPORT_REASON_SPAM"},
+     NO_CONVERSATION),
+    ("list_reports", {"status": "REPORT_STATUS_OPEN", "page_size": 1}, OK),
+    ("list_reports", {"page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
+    ("resolve_report", {"report_id": "rep_1", "status": "REPORT_STATUS_UPHELD"},
+     Answer("NOT_FOUND", "REPORT_NOT_FOUND", "report_id")),
+    ("resolve_report", {"report_id": "rep_1", "status": "REPORT_STATUS_OPEN"}, bad(RULE, "status")),
+    ("remove_message", {"conversation_id": "conv_123", "message_id": "msg_1"}, NO_CONVERSATION),
+    ("exclude_member", {"conversation_id": "conv_123", "user_id": "bob"}, NO_CONVERSATION),
+    ("close_conversation", {"conversation_id": "conv_123", "reason": "x" * 1001}, bad(RULE, "reason")),
+    ("close_conversation", {"conversation_id": "conv_123"}, NO_CONVERSATION),
+    ("list_audit_records", {"page_size": 1}, OK),
+    ("list_audit_records", {"page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
 ]  # fmt: skip

@@ -38,6 +38,7 @@ _MESSAGES = (
     "plaudit.message.v1.MessageService",
     "plaudit.message.v1.RetentionService",
     "plaudit.message.v1.UserService",
+    "plaudit.message.v1.ModerationService",
 )
 RPCS = {rpc.method: rpc for rpc in (*TABLES.frames.values(), *(route.rpc for route in TABLES.routes))}
 Fields = Mapping[str, Any]
@@ -65,10 +66,10 @@ def of_error(error: RemoteError) -> Answer:
 class Interfaces:
     """The interfaces of one system; each returns None where it has no way to say it."""
 
-    def __init__(self, stack: Stack, edge: Edge | None, user: str) -> None:
+    def __init__(self, stack: Stack, edge: Edge | None, user: str, *scopes: str) -> None:
         self._stack = stack
         self._edge = edge
-        self._token = stack.token(user)
+        self._token = stack.token(user, "default", *scopes)
         self._user = user
         self._open = AsyncExitStack()
         self.interfaces: dict[str, Interface] = {}
@@ -241,8 +242,11 @@ def _path(route: Route, fields: Fields) -> str:
 
 
 @asynccontextmanager
-async def every_interface(folder: Path) -> AsyncIterator[Interfaces]:
-    """A system with all services in one process, and Envoy before it where this machine has one."""
+async def every_interface(folder: Path, *scopes: str) -> AsyncIterator[Interfaces]:
+    """A system with all services in one process, and Envoy before it where this machine has one.
+
+    `scopes`: of the user who asks.
+    """
     unlimited = dict.fromkeys(("REACTION__CHANGES_PER_SECOND", "MESSAGE__CREATIONS_PER_HOUR"), "0")
     with Stack(folder / "data", **unlimited) as stack:
         async with AsyncExitStack() as more:
@@ -254,4 +258,4 @@ async def every_interface(folder: Path) -> AsyncIterator[Interfaces]:
                 edge = await more.enter_async_context(
                     envoy(folder, gateways=(stack.http,), services=services, keys=keys)
                 )
-            yield await more.enter_async_context(Interfaces(stack, edge, "everywhere"))
+            yield await more.enter_async_context(Interfaces(stack, edge, "everywhere", *scopes))

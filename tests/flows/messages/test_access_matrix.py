@@ -21,7 +21,7 @@ NAMING = frozenset({"conversation_id", "message_id", "target", "targets", "targe
 # What a former member may still call, for what was written until it left. Leaving again changes nothing.
 OF_FORMER_MEMBERS = frozenset(
     {
-        "GetConversation", "ListMessages", "ListChanges", "LeaveConversation",
+        "GetConversation", "ListMessages", "ListChanges", "LeaveConversation", "ReportMessage",
         "GetReactionCounts", "GetCounts", "WatchCounts", "ListReactors", "BatchGetOwnReactions",
     }
 )  # fmt: skip
@@ -48,7 +48,7 @@ def request_of(method: MethodDescriptor, group: Group) -> Any:
     values: dict[str, Any] = {
         "conversation_id": group.conversation_id, "message_id": group.message_id, "target": group.target,
         "targets": [group.target], "emoji": "👍", "content": "text", "user_id": group.member.user,
-        "user_ids": [group.member.user], "role": 1, "name": "Team",
+        "user_ids": [group.member.user], "role": 1, "name": "Team", "reason": 1,
         "changes": [reaction_pb2.Change(target=group.target, emoji="👍", action=reaction_pb2.ACTION_ADD)],
     }  # fmt: skip
     if method.name == "ListReactors":

@@ -21,11 +21,11 @@ from tests.running import Stack
 class Api:
     """REST and the socket as one person uses them."""
 
-    def __init__(self, stack: Stack, http: aiohttp.ClientSession, user: str) -> None:
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession, user: str, *scopes: str) -> None:
         self._stack = stack
         self._http = http
         self.user = user
-        self._headers = {"Authorization": f"Bearer {stack.token(user)}"}
+        self._headers = {"Authorization": f"Bearer {stack.token(user, 'default', *scopes)}"}
 
     async def ask(self, verb: str, path: str, body: Any = None) -> tuple[int, Any]:
         async with self._http.request(verb, self._stack.http_url + path, json=body, headers=self._headers) as answer:

@@ -8,6 +8,7 @@ from kit.tenant_keys import TargetKey
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
 from message_svc.commands import (
+    OF_MODERATORS,
     WITHOUT_OP_ID,
     Command,
     CreateDirect,
@@ -80,7 +81,7 @@ class MessageChecker:
         if answer.reason is Reason.CONFLICT:
             is_taken = isinstance(command.action, CreateGroup) and known.head is not None
             require(made is not None or is_taken, "a command conflicts with nothing", command)
-        elif answer.reason is Reason.NOT_FOUND and not isinstance(command.action, Join):
+        elif answer.reason is Reason.NOT_FOUND and not isinstance(command.action, (Join, *OF_MODERATORS)):
             was_member = known.was_member(command.user, invoked, self.tail(command.key))
             require(not was_member, "a member finds nothing", command)
 
@@ -109,6 +110,10 @@ def check_tables(checker: MessageChecker, tables: MemoryTables) -> None:
         same("the messages", bodies, known.bodies)
         operations = {made[1:]: row for made, row in tables.operations.items() if made[0] == key}
         same("the operations", operations, known.operations)
+        same("the audit records", tables.audits.get(key, {}), known.audits)
+        same("the reports", tables.reports.get(key, {}), known.reports)
+        resolutions = {report_id: row for report_id, (_, row) in tables.resolutions.get(key, {}).items()}
+        same("the decisions about reports", resolutions, known.resolutions)
 
 
 def check_log(checker: MessageChecker, shard: int, log: list[tuple[object, bytes]]) -> None:

@@ -8,6 +8,7 @@ from message_svc.commands import (
     WITHOUT_OP_ID,
     Action,
     AddMembers,
+    CloseConversation,
     Command,
     Convert,
     CreateDirect,
@@ -16,6 +17,7 @@ from message_svc.commands import (
     Edit,
     EraseMember,
     EraseMessages,
+    ExcludeMember,
     HideBefore,
     Join,
     Leave,
@@ -24,6 +26,9 @@ from message_svc.commands import (
     Outcome,
     RecordPurge,
     RemoveMember,
+    RemoveMessage,
+    Report,
+    ResolveReport,
     Send,
     SetMembership,
     SetRetention,
@@ -31,6 +36,7 @@ from message_svc.commands import (
     Update,
 )
 from message_svc.domain import Body, Role
+from message_svc.moderation_records import ReportStatus, report_id_of
 from tests.simulation.clients import ClientCall, Clients
 from tests.simulation.world import Violation
 
@@ -69,6 +75,8 @@ class MessageClients(Clients):
         if isinstance(action, HideBefore | RecordPurge):
             user = ""
         op_id = "" if isinstance(action, WITHOUT_OP_ID) else self._op_id(mine)
+        if isinstance(action, Report):
+            op_id = f"report/{action.seq}"
         command = Command(TENANT, conversation_id, user, op_id, action)
         used.append(command)
         return command
@@ -107,9 +115,15 @@ class MessageClients(Clients):
             SetRetention(seconds),
             *[HideBefore(seq, seconds, due_ms)] * 2,
             RecordPurge(rng.choice((0, seq)), seconds, due_ms),
+            Report(seq, 1, "", rng.choice("xyz")),
+            ResolveReport(report_id_of(seq, TENANT, "", seq, "bob"), seq, ReportStatus.UPHELD, ""),
+            RemoveMessage(seq, "spam"),
+            ExcludeMember(rng.choice(USERS), "abuse"),
         ]
         if rng.random() < 0.05:
             actions = [Convert(), Join(), EraseMessages(tuple(range(1, 13))), EraseMember(rng.choice(USERS))]
+        elif rng.random() < 0.01:
+            actions = [CloseConversation("raid")]
         return rng.choice(actions)
 
     def _compare(self, ask: ClientCall, answers: list[Any]) -> None:

@@ -157,6 +157,11 @@ def a_purge_that_forgets_what_was_sent_meanwhile() -> Patches:
     return [(ConversationDecision, "_decide_new", forgetful)]
 
 
+def an_act_without_a_record() -> Patches:
+    """An admin or a moderator acts on others, and nothing tells of it."""
+    return [(Draft, "audit", lambda self, action, actor, capacity, **fields: None)]
+
+
 MUTANTS: Mapping[str, Callable[[], Patches]] = {
     make.__name__: make
     for make in (
@@ -176,6 +181,7 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         only_senders_in_memory_are_told,
         a_boundary_that_goes_back,
         a_purge_that_forgets_what_was_sent_meanwhile,
+        an_act_without_a_record,
     )
 }
 

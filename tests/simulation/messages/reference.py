@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import ConversationChange, Head, Item, ItemType, Member, Operation, Role
+from message_svc.domain import ConversationChange, DeletedBy, Head, Item, ItemType, Member, Operation, Role
+from message_svc.moderation_records import AuditAction, AuditRecord, Report, ReportResolution
 from tests.simulation.world import Violation
 
 OperationKey = tuple[str, str]
@@ -27,6 +28,9 @@ class ConversationReference:
         self.erased_at: dict[str, int] = {}
         """The position at which each user was erased last."""
         self.created_at = 0
+        self.audits: dict[str, AuditRecord] = {}
+        self.reports: dict[str, Report] = {}
+        self.resolutions: dict[str, ReportResolution] = {}
 
     def apply(self, change: ConversationChange, position: int) -> None:
         """Applies an entry; raises Violation where it contradicts what is there."""
@@ -47,6 +51,7 @@ class ConversationReference:
         self._check_receipts(change)
         self._check_own_changes(change)
         self._check_retention(change)
+        self._check_moderation(change)
         for user, row in change.members.items():
             self._apply_member(user, row, position)
         self.head = change.head
@@ -100,6 +105,31 @@ class ConversationReference:
         require(purged_before <= head.purged_before <= head.visible_from, "visible rows are removed", before, head)
         has_work = head.retention_seconds > 0 and head.last_seq >= head.visible_from
         require(not has_work or head.retention_due_ms > 0, "retention forgets a conversation", before, head)
+
+    def _check_moderation(self, change: ConversationChange) -> None:
+        """Each act on others has one record in the entry of the act, and nothing else has one."""
+        for audit in change.audits:
+            require(audit.audit_id not in self.audits, "an act has two records", audit)
+            self.audits[audit.audit_id] = audit
+        for report in change.reports:
+            same = [
+                each for each in self.reports.values() if (each.seq, each.reporter) == (report.seq, report.reporter)
+            ]
+            require(not same, "a user has reported a message twice", report)
+            self.reports[report.report_id] = report
+        self.resolutions.update((each.report_id, each) for each in change.resolutions)
+        acts = [
+            (item.type, item.subject, item.users)
+            for item in change.items
+            if item.type in (ItemType.MEMBER_REMOVED, ItemType.ROLE_CHANGED, ItemType.CLOSED)
+            or item.deleted_by > DeletedBy.SENDER
+        ]
+        # Nobody is asked who becomes an admin after the last one, and a user may step down.
+        own = sum(item.type is ItemType.ROLE_CHANGED for item in change.items)
+        made = [audit for audit in change.audits if audit.action is not AuditAction.REPORT_RESOLVED]
+        require(len(acts) - own <= len(made) <= len(acts), "acts and records differ", acts, change.audits)
+        resolved = [audit for audit in change.audits if audit.action is AuditAction.REPORT_RESOLVED]
+        require(len(resolved) == len(change.resolutions), "a decision has no record", change.resolutions)
 
     def _apply_body(self, item: Item) -> None:
         if item.type in (ItemType.MESSAGE, ItemType.EDIT):

@@ -21,6 +21,7 @@ from plaudit.gateway.v1 import frames_pb2
 ROOT = Path(__file__).parents[3]
 OF_THE_FRAME = {"type", "id", "topic", "seq"}
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+OPEN = (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_SCOPE)
 VARIABLE = re.compile(r"\{([a-z_.]+)(?:=([^}]*))?\}")
 
 
@@ -116,7 +117,7 @@ def test_every_rpc_declares_its_allowed_callers(method: MethodDescriptor) -> Non
 def test_an_rpc_that_is_a_frame_is_one_call_of_a_user(method: MethodDescriptor) -> None:
     assert not method.client_streaming
     assert not method.server_streaming
-    assert access_of(method) in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC)
+    assert access_of(method) in OPEN
     assert SNAKE.fullmatch(frame_of(method).type)
 
 
@@ -185,7 +186,7 @@ def test_a_route_names_fields_that_exist_and_no_field_twice(method: MethodDescri
 @pytest.mark.parametrize("method", ROUTED, ids=name_of)
 def test_rpcs_with_routes_are_unary_calls_of_users_and_only_reads_are_gets(method: MethodDescriptor) -> None:
     assert not method.client_streaming
-    assert access_of(method) in (options_pb2.ACCESS_USER, options_pb2.ACCESS_PUBLIC)
+    assert access_of(method) in OPEN
     reads = method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
     for verb, _, _ in routes_of(method):
         assert verb != "GET" or reads

@@ -24,8 +24,9 @@ from kit.rpc.server import Hosted, serving
 from plaudit.edge.v1 import options_pb2
 
 ROOT = Path(__file__).parents[3]
-PUBLIC, USER, SERVICE, NODE = (
+PUBLIC, USER, SERVICE, NODE, SCOPE = (
     options_pb2.ACCESS_PUBLIC, options_pb2.ACCESS_USER, options_pb2.ACCESS_SERVICE, options_pb2.ACCESS_NODE,
+    options_pb2.ACCESS_SCOPE,
 )  # fmt: skip
 OK, UNAUTHENTICATED = grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED
 DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
@@ -54,6 +55,11 @@ def path_of(method: MethodDescriptor) -> str:
 def access_of(method: MethodDescriptor) -> int:
     access: int = method.GetOptions().Extensions[options_pb2.access]
     return access
+
+
+def scope_of(method: MethodDescriptor) -> str:
+    scope: str = method.GetOptions().Extensions[options_pb2.scope]
+    return scope
 
 
 def hosted(service: ServiceDescriptor, *, is_endless: bool = False) -> Hosted:
@@ -134,6 +140,7 @@ def metadata_of(kind: str, keys: Keys, method: str = "", scope: str = "") -> Met
         "garbage token": (bearer("garbage"),),
         "garbage token that names a user": (bearer("garbage"), bob),
         "user": (bearer(minter.mint_user("alice")),),
+        "user with the scope": (bearer(minter.mint_user("alice", scopes=(scope,))),),
         "user who names another": (bearer(minter.mint_user("alice")), bob),
         "user who names himself": (bearer(minter.mint_user("bob")), bob),
         "service": (bearer(minter.mint_service("bench", ())),),

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
-from plaudit.edge.v1 import options_pb2
+from kit.auth.tokens import USER_SCOPES
 from tests.wire.auth.callers import (
     DENIED,
     INVALID,
@@ -21,6 +21,7 @@ from tests.wire.auth.callers import (
     NODE,
     OK,
     PUBLIC,
+    SCOPE,
     SERVICE,
     UNAUTHENTICATED,
     USER,
@@ -31,67 +32,48 @@ from tests.wire.auth.callers import (
     fixture_called,
     metadata_of,
     path_of,
+    scope_of,
 )
 from tests.wire.registry.registering import status_in
 
 __all__ = ["fixture_called"]
 
 
-def scope_of(method: MethodDescriptor) -> str:
-    scope: str = method.GetOptions().Extensions[options_pb2.scope]
-    return scope
-
-
-def by_access(user: grpc.StatusCode, service: grpc.StatusCode, node: grpc.StatusCode) -> dict[int, grpc.StatusCode]:
-    return {PUBLIC: OK, USER: user, SERVICE: service, NODE: node}
+def by_access(
+    user: grpc.StatusCode, service: grpc.StatusCode, node: grpc.StatusCode, scope: grpc.StatusCode
+) -> dict[int, grpc.StatusCode]:
+    return {PUBLIC: OK, USER: user, SERVICE: service, NODE: node, SCOPE: scope}
 
 
 # What each kind of caller is answered, by the rpc's access; OK means that the request itself is looked at.
 EXPECTED: dict[str, dict[int, grpc.StatusCode]] = {
-    "anonymous": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
-    "anonymous who names a user": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
-    "garbage token": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
-    "garbage token that names a user": {
-        PUBLIC: OK,
-        USER: UNAUTHENTICATED,
-        SERVICE: UNAUTHENTICATED,
-        NODE: UNAUTHENTICATED,
-    },
-    "user": by_access(OK, DENIED, DENIED),
-    "user who names another": by_access(DENIED, DENIED, DENIED),
-    "user who names himself": by_access(DENIED, DENIED, DENIED),
+    "anonymous": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "anonymous who names a user": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "garbage token": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "garbage token that names a user": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "user": by_access(OK, DENIED, DENIED, DENIED),
+    "user with the scope": by_access(OK, DENIED, DENIED, OK),
+    "user who names another": by_access(DENIED, DENIED, DENIED, DENIED),
+    "user who names himself": by_access(DENIED, DENIED, DENIED, DENIED),
     # Services of the system read for themselves, counts for example: their own name is no user's.
-    "service": by_access(OK, DENIED, DENIED),
-    "service without act-as that names a user": by_access(DENIED, DENIED, DENIED),
-    "service with another scope that names a user": by_access(DENIED, DENIED, DENIED),
-    "service with the scope": by_access(OK, OK, DENIED),
-    "service with the scope and act-as that names a user": by_access(OK, OK, DENIED),
-    "service with every other scope": by_access(OK, DENIED, DENIED),
-    "service that calls itself a node": {
-        PUBLIC: OK,
-        USER: UNAUTHENTICATED,
-        SERVICE: UNAUTHENTICATED,
-        NODE: UNAUTHENTICATED,
-    },
-    "node": by_access(OK, OK, OK),
-    "node that names a user": by_access(OK, OK, DENIED),
-    "node with the token of another method": {
-        PUBLIC: OK,
-        USER: UNAUTHENTICATED,
-        SERVICE: UNAUTHENTICATED,
-        NODE: UNAUTHENTICATED,
-    },
-    "node whose token lives too long": {
-        PUBLIC: OK,
-        USER: UNAUTHENTICATED,
-        SERVICE: UNAUTHENTICATED,
-        NODE: UNAUTHENTICATED,
-    },
-    "act-as service": by_access(OK, DENIED, DENIED),
-    "act-as service that names a user": by_access(OK, DENIED, DENIED),
-    "act-as service that names nonsense": by_access(INVALID, INVALID, INVALID),
-    "act-as service that names two users": by_access(INVALID, INVALID, INVALID),
-    "two tokens": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "service": by_access(OK, DENIED, DENIED, DENIED),
+    "service without act-as that names a user": by_access(DENIED, DENIED, DENIED, DENIED),
+    "service with another scope that names a user": by_access(DENIED, DENIED, DENIED, DENIED),
+    "service with the scope": by_access(OK, OK, DENIED, OK),
+    "service with the scope and act-as that names a user": by_access(OK, OK, DENIED, OK),
+    "service with every other scope": by_access(OK, DENIED, DENIED, DENIED),
+    "service that calls itself a node": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "node": by_access(OK, OK, OK, DENIED),
+    "node that names a user": by_access(OK, OK, DENIED, DENIED),
+    "node with the token of another method": by_access(
+        UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED
+    ),
+    "node whose token lives too long": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
+    "act-as service": by_access(OK, DENIED, DENIED, DENIED),
+    "act-as service that names a user": by_access(OK, DENIED, DENIED, DENIED),
+    "act-as service that names nonsense": by_access(INVALID, INVALID, INVALID, INVALID),
+    "act-as service that names two users": by_access(INVALID, INVALID, INVALID, INVALID),
+    "two tokens": by_access(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED),
 }
 
 
@@ -151,9 +133,10 @@ async def test_an_rpc_without_access_is_refused_to_all_callers(called: HostedSer
 
 def test_the_matrix_has_every_rpc() -> None:
     assert len(METHODS) >= 18
-    assert {access_of(method) for method in METHODS} <= {PUBLIC, USER, SERVICE, NODE}, (
+    assert {access_of(method) for method in METHODS} <= {PUBLIC, USER, SERVICE, NODE, SCOPE}, (
         "an rpc without the access option"
     )
-    assert all(row.keys() == {PUBLIC, USER, SERVICE, NODE} for row in EXPECTED.values())
+    assert all(row.keys() == {PUBLIC, USER, SERVICE, NODE, SCOPE} for row in EXPECTED.values())
     for method in METHODS:
-        assert bool(scope_of(method)) == (access_of(method) == SERVICE), f"{path_of(method)} and its scope"
+        assert bool(scope_of(method)) == (access_of(method) in (SERVICE, SCOPE)), f"{path_of(method)} and its scope"
+    assert {scope_of(method) for method in METHODS if access_of(method) == SCOPE} == USER_SCOPES

@@ -29,6 +29,7 @@ from tests.wire.auth.callers import (
     METHODS,
     NODE,
     OK,
+    SCOPE,
     SERVICES,
     UNAUTHENTICATED,
     USER,
@@ -39,6 +40,7 @@ from tests.wire.auth.callers import (
     hosted,
     metadata_of,
     path_of,
+    scope_of,
 )
 from tests.wire.registry.registering import status_in
 
@@ -91,14 +93,17 @@ async def _forwarded(mesh: Mesh, method: MethodDescriptor, **who: Any) -> tuple[
 async def test_the_call_stream_grants_no_access_beyond_that_of_direct_calls(
     called: HostedServices, method: MethodDescriptor
 ) -> None:
-    for_users = access_of(method) == USER
+    for_users, for_scope = access_of(method) == USER, access_of(method) == SCOPE
     async with connected(StaticNodes(called.address), NodeTokens(called.keys.minter())) as edge:
         expected, denied = admitted(method), (DENIED, "ACCESS_DENIED")
         # A user that the edge forwards has a user's rights, and none of the edge's.
         assert await _forwarded(edge, method, user="bob", tenant="acme") == (expected if for_users else denied)
+        scope = scope_of(method) if for_scope else ""
+        with_scope = await _forwarded(edge, method, user="bob", tenant="acme", scope=scope)
+        assert with_scope == (expected if for_users or for_scope else denied)
         # A node on its own account, for itself or for a user.
-        assert await _forwarded(edge, method) == expected
-        for_person = denied if access_of(method) == NODE else expected
+        assert await _forwarded(edge, method) == (denied if for_scope else expected)
+        for_person = denied if for_scope or access_of(method) == NODE else expected
         assert await _forwarded(edge, method, user="bob", tenant="acme", unlimited=True) == for_person
         # Names are names also here.
         for nonsense in ("../root", "a b", "x" * 65, "bob\n"):

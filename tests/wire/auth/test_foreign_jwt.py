@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from kit.auth.identity import IssuerSettings
@@ -135,6 +136,26 @@ async def test_only_configured_subjects_are_services_and_have_the_configured_sco
         async with trusting(keys, provider, services=services, scope_claim="scope") as verifier:
             assert (await verified(verifier, feed)).scopes == {"act-as"}
             assert (await verified(verifier, user)).scopes == frozenset()
+
+
+async def test_a_user_has_the_scopes_that_the_settings_and_its_claim_name(keys: Keys) -> None:
+    async with identity_provider(NOW) as provider:
+        moderator = provider.token(provider.claims(scope="moderate act-as erase"))
+        async with trusting(keys, provider, scope_claim="scope", user_scopes="moderate") as verifier:
+            principal = await verified(verifier, moderator)
+            assert not principal.service
+            assert principal.scopes == {"moderate"}
+            assert (await verified(verifier, provider.token(provider.claims()))).scopes == frozenset()
+        async with trusting(keys, provider, scope_claim="scope") as verifier:
+            assert (await verified(verifier, moderator)).scopes == frozenset()
+    for wrong in ({"user_scopes": "moderate"}, {"scope_claim": "scope", "user_scopes": "act-as"}):
+        with pytest.raises(ValidationError):
+            provider.settings(**wrong)
+
+
+async def test_a_token_of_plaudit_gives_a_user_no_scope_of_services(keys: Keys) -> None:
+    token = keys.minter().mint_user("alice", scopes=("act-as", "moderate"))
+    assert keys.verifier().verify(token).scopes == {"moderate"}
 
 
 async def test_several_issuers_are_distinguished_by_their_names(keys: Keys) -> None:

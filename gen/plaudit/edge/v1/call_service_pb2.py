@@ -26,7 +26,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plaudit/edge/v1/call_service.proto\x12\x0fplaudit.edge.v1\x1a\x17google/rpc/status.proto\x1a\x1dplaudit/edge/v1/options.proto\"I\n\x0f\x45xchangeRequest\x12\x36\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.plaudit.edge.v1.CallB\t\xbaH\x06\x92\x01\x03\x10\x80\x04R\x05\x63\x61lls\"D\n\x10\x45xchangeResponse\x12\x30\n\x07replies\x18\x01 \x03(\x0b\x32\x16.plaudit.edge.v1.ReplyR\x07replies\"\xb1\x01\n\x04\x43\x61ll\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n\x07request\x18\x03 \x01(\x0cR\x07request\x12\x12\n\x04user\x18\x04 \x01(\tR\x04user\x12\x16\n\x06tenant\x18\x05 \x01(\tR\x06tenant\x12\x1d\n\ntimeout_ms\x18\x06 \x01(\rR\ttimeoutMs\x12\x1c\n\tunlimited\x18\x07 \x01(\x08R\tunlimited\"]\n\x05Reply\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n\x08response\x18\x02 \x01(\x0cR\x08response\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusR\x05\x65rror2\x83\x01\n\x0b\x43\x61llService\x12Y\n\x08\x45xchange\x12 .plaudit.edge.v1.ExchangeRequest\x1a!.plaudit.edge.v1.ExchangeResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x1a\x19\xe2\xed\x18\x15\n\x13\x63\x61lls are forwardedB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"plaudit/edge/v1/call_service.proto\x12\x0fplaudit.edge.v1\x1a\x17google/rpc/status.proto\x1a\x1dplaudit/edge/v1/options.proto\"I\n\x0f\x45xchangeRequest\x12\x36\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.plaudit.edge.v1.CallB\t\xbaH\x06\x92\x01\x03\x10\x80\x04R\x05\x63\x61lls\"D\n\x10\x45xchangeResponse\x12\x30\n\x07replies\x18\x01 \x03(\x0b\x32\x16.plaudit.edge.v1.ReplyR\x07replies\"\xc7\x01\n\x04\x43\x61ll\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n\x07request\x18\x03 \x01(\x0cR\x07request\x12\x12\n\x04user\x18\x04 \x01(\tR\x04user\x12\x16\n\x06tenant\x18\x05 \x01(\tR\x06tenant\x12\x1d\n\ntimeout_ms\x18\x06 \x01(\rR\ttimeoutMs\x12\x1c\n\tunlimited\x18\x07 \x01(\x08R\tunlimited\x12\x14\n\x05scope\x18\x08 \x01(\tR\x05scope\"]\n\x05Reply\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n\x08response\x18\x02 \x01(\x0cR\x08response\x12(\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusR\x05\x65rror2\x83\x01\n\x0b\x43\x61llService\x12Y\n\x08\x45xchange\x12 .plaudit.edge.v1.ExchangeRequest\x1a!.plaudit.edge.v1.ExchangeResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x1a\x19\xe2\xed\x18\x15\n\x13\x63\x61lls are forwardedB/\n\x13\x63om.plaudit.edge.v1P\x01Z\x16plaudit/edge/v1;edgev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,9 +45,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCHANGERESPONSE']._serialized_start=186
   _globals['_EXCHANGERESPONSE']._serialized_end=254
   _globals['_CALL']._serialized_start=257
-  _globals['_CALL']._serialized_end=434
-  _globals['_REPLY']._serialized_start=436
-  _globals['_REPLY']._serialized_end=529
-  _globals['_CALLSERVICE']._serialized_start=532
-  _globals['_CALLSERVICE']._serialized_end=663
+  _globals['_CALL']._serialized_end=456
+  _globals['_REPLY']._serialized_start=458
+  _globals['_REPLY']._serialized_end=551
+  _globals['_CALLSERVICE']._serialized_start=554
+  _globals['_CALLSERVICE']._serialized_end=685
 # @@protoc_insertion_point(module_scope)

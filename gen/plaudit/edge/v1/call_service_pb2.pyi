@@ -80,6 +80,7 @@ class Call(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     UNLIMITED_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Chosen by the client, unique among its calls in flight on this stream."""
     method: _builtins.str
@@ -94,6 +95,8 @@ class Call(_message.Message):
     """Milliseconds the client will wait; 0: the server's default of 5,000."""
     unlimited: _builtins.bool
     """True where a service acts on its own account for the user and the user's rate limits do not apply."""
+    scope: _builtins.str
+    """The scope that the rpc requires, where the token of that user has it. The caller has verified that."""
     def __init__(
         self,
         *,
@@ -104,10 +107,11 @@ class Call(_message.Message):
         tenant: _builtins.str = ...,
         timeout_ms: _builtins.int = ...,
         unlimited: _builtins.bool = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "method", b"method", "request", b"request", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "unlimited", b"unlimited", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "method", b"method", "request", b"request", "scope", b"scope", "tenant", b"tenant", "timeout_ms", b"timeout_ms", "unlimited", b"unlimited", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

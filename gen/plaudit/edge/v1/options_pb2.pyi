@@ -65,6 +65,10 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     """A service with the rpc's `scope`, in its own name or for a user; and the nodes of the system."""
     ACCESS_NODE: _Access.ValueType  # 4
     """A node: a process of the system itself, by a token that only those who have its signing key can make."""
+    ACCESS_SCOPE: _Access.ValueType  # 5
+    """A user whose token has the rpc's `scope`, or a service with that scope and `act-as` that acts for one. A service in its
+    own name is refused with `INVALID_ARGUMENT` wherever the call needs a person.
+    """
 
 class Access(_Access, metaclass=_AccessEnumTypeWrapper):
     """Who may call an rpc."""
@@ -81,6 +85,10 @@ ACCESS_SERVICE: Access.ValueType  # 3
 """A service with the rpc's `scope`, in its own name or for a user; and the nodes of the system."""
 ACCESS_NODE: Access.ValueType  # 4
 """A node: a process of the system itself, by a token that only those who have its signing key can make."""
+ACCESS_SCOPE: Access.ValueType  # 5
+"""A user whose token has the rpc's `scope`, or a service with that scope and `act-as` that acts for one. A service in its
+own name is refused with `INVALID_ARGUMENT` wherever the call needs a person.
+"""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
@@ -166,8 +174,8 @@ field must not be named like a field of the frame itself (`type`, `id`, `topic`,
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access.ValueType]
 """Who may call the rpc. Required: an rpc without it is refused for everyone."""
 scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
-"""The scope that the token of a service must have. Required with `ACCESS_SERVICE`: an rpc without it is refused for
-every service.
+"""The scope that the token must have. Required with `ACCESS_SERVICE` and `ACCESS_SCOPE`: an rpc without it is refused for
+every caller but, with `ACCESS_SERVICE`, nodes.
 """
 http_status: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.int]
 """The HTTP status of successful answers, for example 202; 0: 200. Only the gateway's own REST has it."""

@@ -66,6 +66,9 @@ class ConversationChanged(_message.Message):
     RECEIPTS_FIELD_NUMBER: _builtins.int
     OWN_CHANGES_FIELD_NUMBER: _builtins.int
     HIDDEN_BEFORE_FIELD_NUMBER: _builtins.int
+    REPORTS_FIELD_NUMBER: _builtins.int
+    RESOLUTIONS_FIELD_NUMBER: _builtins.int
+    AUDITS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the conversation belongs to."""
     conversation_id: _builtins.str
@@ -96,6 +99,18 @@ class ConversationChanged(_message.Message):
     def own_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnChange]:
         """The members whose other devices are told of their row in `members`."""
 
+    @_builtins.property
+    def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportRecord]:
+        """The reports of messages that were made."""
+
+    @_builtins.property
+    def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportResolution]:
+        """The reports that were resolved."""
+
+    @_builtins.property
+    def audits(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """The acts of admins and moderators on messages and members of others."""
+
     def __init__(
         self,
         *,
@@ -108,10 +123,13 @@ class ConversationChanged(_message.Message):
         receipts: _abc.Iterable[Global___ReceiptMoved] | None = ...,
         own_changes: _abc.Iterable[Global___OwnChange] | None = ...,
         hidden_before: _builtins.int = ...,
+        reports: _abc.Iterable[Global___ReportRecord] | None = ...,
+        resolutions: _abc.Iterable[Global___ReportResolution] | None = ...,
+        audits: _abc.Iterable[Global___AuditEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "conversation_id", b"conversation_id", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "reports", b"reports", "resolutions", b"resolutions", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,6 +164,7 @@ class ConversationHead(_message.Message):
     HIDDEN_ORDINAL_FIELD_NUMBER: _builtins.int
     PURGED_BEFORE_FIELD_NUMBER: _builtins.int
     RETENTION_DUE_MS_FIELD_NUMBER: _builtins.int
+    CLOSE_MS_FIELD_NUMBER: _builtins.int
     type: _builtins.int
     """A number of `plaudit.message.v1.ConversationType`."""
     name: _builtins.str
@@ -188,6 +207,8 @@ class ConversationHead(_message.Message):
     """The rows of items below this number are removed from the tables."""
     retention_due_ms: _builtins.int
     """When retention has something to do, milliseconds since 1970; 0: never, as it is now."""
+    close_ms: _builtins.int
+    """When a moderator closed it, milliseconds since 1970; 0: never."""
     @_builtins.property
     def op_ids_ahead(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Operation ids used on it that are larger, because they come from the future."""
@@ -222,10 +243,11 @@ class ConversationHead(_message.Message):
         hidden_ordinal: _builtins.int = ...,
         purged_before: _builtins.int = ...,
         retention_due_ms: _builtins.int = ...,
+        close_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admins", b"admins", "avatar_url", b"avatar_url", "create_ms", b"create_ms", "creator_id", b"creator_id", "epoch", b"epoch", "epoch_seq", b"epoch_seq", "hidden_ordinal", b"hidden_ordinal", "highest_op_id", b"highest_op_id", "home_region", b"home_region", "last_message_seq", b"last_message_seq", "last_seq", b"last_seq", "members", b"members", "members_epoch", b"members_epoch", "name", b"name", "op_ids_ahead", b"op_ids_ahead", "ordinal", b"ordinal", "pinned_seqs", b"pinned_seqs", "purged_before", b"purged_before", "retention_due_ms", b"retention_due_ms", "retention_seconds", b"retention_seconds", "type", b"type", "update_ms", b"update_ms", "visible_from", b"visible_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admins", b"admins", "avatar_url", b"avatar_url", "close_ms", b"close_ms", "create_ms", b"create_ms", "creator_id", b"creator_id", "epoch", b"epoch", "epoch_seq", b"epoch_seq", "hidden_ordinal", b"hidden_ordinal", "highest_op_id", b"highest_op_id", "home_region", b"home_region", "last_message_seq", b"last_message_seq", "last_seq", b"last_seq", "members", b"members", "members_epoch", b"members_epoch", "name", b"name", "op_ids_ahead", b"op_ids_ahead", "ordinal", b"ordinal", "pinned_seqs", b"pinned_seqs", "purged_before", b"purged_before", "retention_due_ms", b"retention_due_ms", "retention_seconds", b"retention_seconds", "type", b"type", "update_ms", b"update_ms", "visible_from", b"visible_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -282,7 +304,7 @@ class LogItem(_message.Message):
     type: _builtins.int
     """A number of `plaudit.message.v1.ChangeType`."""
     actor_id: _builtins.str
-    """Who made it."""
+    """Who made it; empty: a moderator."""
     time_ms: _builtins.int
     """When, milliseconds since 1970."""
     ordinal: _builtins.int
@@ -578,3 +600,161 @@ class OwnChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OwnChange: _TypeAlias = OwnChange  # noqa: Y015
+
+@_typing.final
+class ReportRecord(_message.Message):
+    """A report of a message, with the message as it was then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    REPORTER_ID_FIELD_NUMBER: _builtins.int
+    SENDER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SEND_MS_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """Its id."""
+    seq: _builtins.int
+    """The number of the message."""
+    reporter_id: _builtins.str
+    """Who has reported it."""
+    sender_id: _builtins.str
+    """Who has sent it."""
+    reason: _builtins.int
+    """A number of `plaudit.message.v1.ReportReason`."""
+    comment: _builtins.str
+    """What the reporter says about it."""
+    content: _builtins.str
+    """The text of the message."""
+    content_type: _builtins.str
+    """The kind of the content."""
+    send_ms: _builtins.int
+    """When the message was sent, milliseconds since 1970."""
+    time_ms: _builtins.int
+    """When it was reported."""
+    def __init__(
+        self,
+        *,
+        report_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        reporter_id: _builtins.str = ...,
+        sender_id: _builtins.str = ...,
+        reason: _builtins.int = ...,
+        comment: _builtins.str = ...,
+        content: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        send_ms: _builtins.int = ...,
+        time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "content", b"content", "content_type", b"content_type", "reason", b"reason", "report_id", b"report_id", "reporter_id", b"reporter_id", "send_ms", b"send_ms", "sender_id", b"sender_id", "seq", b"seq", "time_ms", b"time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportRecord: _TypeAlias = ReportRecord  # noqa: Y015
+
+@_typing.final
+class ReportResolution(_message.Message):
+    """What a moderator has decided about a report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    RESOLVER_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """The report."""
+    status: _builtins.int
+    """A number of `plaudit.message.v1.ReportStatus`."""
+    resolver_id: _builtins.str
+    """The moderator."""
+    note: _builtins.str
+    """What the moderator says about it."""
+    time_ms: _builtins.int
+    """When, milliseconds since 1970."""
+    def __init__(
+        self,
+        *,
+        report_id: _builtins.str = ...,
+        status: _builtins.int = ...,
+        resolver_id: _builtins.str = ...,
+        note: _builtins.str = ...,
+        time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "report_id", b"report_id", "resolver_id", b"resolver_id", "status", b"status", "time_ms", b"time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportResolution: _TypeAlias = ReportResolution  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """An act of an admin or a moderator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIT_ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    REPORT_STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    audit_id: _builtins.str
+    """Its id."""
+    action: _builtins.int
+    """A number of `plaudit.message.v1.AuditAction`."""
+    actor_id: _builtins.str
+    """Who acted."""
+    capacity: _builtins.int
+    """A number of `plaudit.message.v1.AuditCapacity`."""
+    time_ms: _builtins.int
+    """When, milliseconds since 1970."""
+    seq: _builtins.int
+    """The number of the message that it is about; 0: none."""
+    user_id: _builtins.str
+    """The user whom it concerns; empty: none in particular."""
+    role: _builtins.int
+    """The new role of that user, a number of `plaudit.message.v1.Role`."""
+    report_id: _builtins.str
+    """The report that was resolved; empty: none."""
+    report_status: _builtins.int
+    """What was decided about it, a number of `plaudit.message.v1.ReportStatus`."""
+    reason: _builtins.str
+    """The reason that a moderator gave."""
+    def __init__(
+        self,
+        *,
+        audit_id: _builtins.str = ...,
+        action: _builtins.int = ...,
+        actor_id: _builtins.str = ...,
+        capacity: _builtins.int = ...,
+        time_ms: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+        role: _builtins.int = ...,
+        report_id: _builtins.str = ...,
+        report_status: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor_id", b"actor_id", "audit_id", b"audit_id", "capacity", b"capacity", "reason", b"reason", "report_id", b"report_id", "report_status", b"report_status", "role", b"role", "seq", b"seq", "time_ms", b"time_ms", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015

@@ -224,6 +224,7 @@ class Delivery(_message.Message):
     ORDER_KEY_FIELD_NUMBER: _builtins.int
     OTHER_TOPICS_FIELD_NUMBER: _builtins.int
     REMOVED_USERS_FIELD_NUMBER: _builtins.int
+    ENDS_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant of the topic."""
     topic: _builtins.str
@@ -244,6 +245,10 @@ class Delivery(_message.Message):
     order_key: _builtins.str
     """Within a topic, what this push comes in order with: for example the target that a person's own changes are about.
     What is not newer than the last of its order key comes again, and is dropped. Empty: `key`.
+    """
+    ends_subscriptions: _builtins.bool
+    """On the topic of a conversation: it was closed by the item `version`, so the subscriptions of all users end, as those of
+    `removed_users` do.
     """
     @_builtins.property
     def other_topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -269,10 +274,11 @@ class Delivery(_message.Message):
         order_key: _builtins.str = ...,
         other_topics: _abc.Iterable[_builtins.str] | None = ...,
         removed_users: _abc.Iterable[_builtins.str] | None = ...,
+        ends_subscriptions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "order_key", b"order_key", "other_topics", b"other_topics", "payload", b"payload", "removed_users", b"removed_users", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_subscriptions", b"ends_subscriptions", "key", b"key", "order_key", b"order_key", "other_topics", b"other_topics", "payload", b"payload", "removed_users", b"removed_users", "tenant", b"tenant", "topic", b"topic", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,6 +51,8 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     """The group is a channel now."""
     CHANGE_TYPE_RETENTION_CHANGED: _ChangeType.ValueType  # 13
     """Messages disappear after `retention_seconds`; 0: they stay."""
+    CHANGE_TYPE_CONVERSATION_CLOSED: _ChangeType.ValueType  # 14
+    """A moderator has closed the conversation."""
 
 class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
     """What a change of a conversation was."""
@@ -79,6 +81,8 @@ CHANGE_TYPE_CONVERTED_TO_CHANNEL: ChangeType.ValueType  # 10
 """The group is a channel now."""
 CHANGE_TYPE_RETENTION_CHANGED: ChangeType.ValueType  # 13
 """Messages disappear after `retention_seconds`; 0: they stay."""
+CHANGE_TYPE_CONVERSATION_CLOSED: ChangeType.ValueType  # 14
+"""A moderator has closed the conversation."""
 Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 @_typing.final
@@ -102,7 +106,7 @@ class Change(_message.Message):
     type: Global___ChangeType.ValueType
     """What it was."""
     actor_id: _builtins.str
-    """Who made it."""
+    """Who made it; empty: a moderator."""
     timestamp: _builtins.int
     """When, milliseconds since 1970."""
     role: _conversation_pb2.Role.ValueType

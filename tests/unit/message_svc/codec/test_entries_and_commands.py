@@ -29,6 +29,14 @@ from message_svc.domain import (
     Role,
     Span,
 )
+from message_svc.moderation_records import (
+    AuditAction,
+    AuditRecord,
+    Capacity,
+    Report,
+    ReportResolution,
+    ReportStatus,
+)
 from plaudit.event.v1 import message_events_pb2 as pb
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -63,7 +71,15 @@ def items_of(type_: ItemType) -> st.SearchStrategy[Item]:
 heads = st.builds(
     Head, st.sampled_from(Kind), texts, texts, texts, *[numbers] * 15, texts, st.just(7), texts,
     st.lists(texts, max_size=2).map(tuple), st.lists(st.builds(Pin, numbers, numbers), max_size=2).map(tuple),
+    numbers,
 ).map(lambda head: head._replace(members=head.members % (1 << 32), admins=head.admins % (1 << 32)))  # fmt: skip
+small = st.integers(0, 1 << 31)
+reports = st.builds(Report, texts, numbers, texts, texts, small, texts, texts, texts, numbers, numbers)
+resolutions = st.builds(ReportResolution, texts, st.sampled_from(ReportStatus), texts, texts, numbers)
+audits = st.builds(
+    AuditRecord, texts, st.sampled_from(AuditAction), texts, st.sampled_from(Capacity), numbers, numbers, texts, small,
+    texts, st.sampled_from(ReportStatus), texts,
+)  # fmt: skip
 changes = st.builds(
     ConversationChange,
     st.tuples(texts, texts),
@@ -72,7 +88,12 @@ changes = st.builds(
     st.lists(members, max_size=2).map(lambda rows: {row.user: row for row in rows}),
     st.lists(st.builds(Operation, texts, texts, st.binary(max_size=16), numbers, numbers, numbers, texts), max_size=2),
     st.lists(st.builds(ReceiptMove, texts, numbers, numbers, numbers, users), max_size=2),
-    hidden_before=numbers,
+    st.just([]),
+    st.just(()),
+    numbers,
+    st.lists(reports, max_size=2),
+    st.lists(resolutions, max_size=2),
+    st.lists(audits, max_size=2),
 ).map(lambda change: change._replace(own_changes=list(change.members), drafts=()))
 
 

@@ -160,12 +160,17 @@ def test_a_scope_that_no_contract_names_is_refused(keys: Keys) -> None:
     for wrong in ("nonsense", "", "node"):
         refused = run("mint", "feed", "--service", "--scope", "audit", "--scope", wrong)
         assert (refused.exit_code, refused.stdout) == (1, "")
-        assert f"there is no scope {wrong!r}; the scopes are act-as, tenants, audit, erase, sessions" in refused.stderr
-    for good in ("act-as", "tenants", "audit", "erase", "sessions"):
+        assert (
+            f"there is no scope {wrong!r}; the scopes are act-as, tenants, audit, erase, moderate, sessions"
+            in refused.stderr
+        )
+    for good in ("act-as", "tenants", "audit", "erase", "moderate", "sessions"):
         assert run("mint", "feed", "--service", "--scope", good).exit_code == 0
 
 
-def test_a_token_of_a_user_has_no_scopes(keys: Keys) -> None:
+def test_a_token_of_a_user_has_no_scopes_of_services(keys: Keys) -> None:
+    token = run("mint", "alice", "--scope", "moderate").stdout.strip()
+    assert keys.verifier().verify(token).scopes == {"moderate"}
     refused = run("mint", "alice", "--scope", "audit")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "--service" in refused.stderr

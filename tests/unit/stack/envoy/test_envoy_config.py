@@ -137,6 +137,7 @@ def test_only_rpcs_of_clients_are_at_the_edge(make: Make) -> None:
         expected = method.service in SERVICES and method.access in (
             options_pb2.ACCESS_USER,
             options_pb2.ACCESS_PUBLIC,
+            options_pb2.ACCESS_SCOPE,
         )
         assert (method.path in shown) == expected
 

@@ -44,7 +44,7 @@ export function namesOf(users, me) {
 
 /** What a `ConversationEvent` says. */
 export function eventText({ type, actorId, userIds, role, name }, me) {
-  const actor = actorId === me ? "You" : actorId;
+  const actor = actorId === me ? "You" : actorId || "A moderator";
   const users = namesOf(userIds ?? [], me);
   switch (type) {
     case "CHANGE_TYPE_CREATED":
@@ -59,6 +59,8 @@ export function eventText({ type, actorId, userIds, role, name }, me) {
       return role === "ROLE_ADMIN" ? `${actor} made ${users} an admin` : `${actor} made ${users} a member`;
     case "CHANGE_TYPE_CONVERSATION_UPDATED":
       return `${actor} named it “${name}”`;
+    case "CHANGE_TYPE_CONVERSATION_CLOSED":
+      return `${actor} closed the conversation`;
     case "CHANGE_TYPE_CONVERTED_TO_CHANNEL":
       return `${actor} made it a channel`;
     default:

@@ -1,0 +1,1 @@
+"""Reports of messages, and what moderators of a tenant do."""
