@@ -19,7 +19,12 @@ from plaudit.message.v1 import conversation_members_pb2 as members_pb
 # The highest version of the message that this reader understands.
 FORMAT = 1
 _REMOVALS = (change_pb2.CHANGE_TYPE_MEMBER_REMOVED, change_pb2.CHANGE_TYPE_MEMBER_LEFT)
-_MESSAGES = (change_pb2.CHANGE_TYPE_MESSAGE_EDITED, change_pb2.CHANGE_TYPE_MESSAGE_DELETED)
+_MESSAGES = (
+    change_pb2.CHANGE_TYPE_MESSAGE_EDITED,
+    change_pb2.CHANGE_TYPE_MESSAGE_DELETED,
+    change_pb2.CHANGE_TYPE_MESSAGE_PINNED,
+    change_pb2.CHANGE_TYPE_MESSAGE_UNPINNED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +196,12 @@ def _new_message(conversation_id: str, item: event_pb.LogItem) -> bytes:
         mentions=item.mentions,
         metadata=item.metadata,
         origin_region=item.origin_region,
+        forward_count=item.forward_count,
     ).SerializeToString()
 
 
 def _changed_message(conversation_id: str, item: event_pb.LogItem) -> message_pb2.Message:
-    """What an edit or a deletion says of its message: the new text, or the time of the deletion."""
+    """What a change says of its message: an edit the new text, a deletion its time, a pin nothing."""
     message = message_pb2.Message(
         message_id=message_id(conversation_id, item.subject_seq),
         conversation_id=conversation_id,
@@ -205,6 +211,8 @@ def _changed_message(conversation_id: str, item: event_pb.LogItem) -> message_pb
         metadata=item.metadata,
         deleted_by=item.deleted_by,  # type: ignore[arg-type]  # the same numbers
     )
-    is_edit = item.type == change_pb2.CHANGE_TYPE_MESSAGE_EDITED
-    (message.edit_time if is_edit else message.delete_time).FromMilliseconds(item.time_ms)
+    if item.type == change_pb2.CHANGE_TYPE_MESSAGE_EDITED:
+        message.edit_time.FromMilliseconds(item.time_ms)
+    elif item.type == change_pb2.CHANGE_TYPE_MESSAGE_DELETED:
+        message.delete_time.FromMilliseconds(item.time_ms)
     return message

@@ -54,6 +54,7 @@ from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.service.pending import PendingMessages
+from message_svc.service.pins import Pins
 from message_svc.service.user_limits import UserLimits
 from message_svc.servicer import AccessServicer, ConversationServicer, DeliveryServicer, MessageServicer
 from plaudit.message.v1 import (
@@ -132,7 +133,11 @@ async def opened(
         router = LedgerRouter(node, codec, mesh, SERVICE, config.write_seconds)
         ledger = ShardedConversations(shards, router.execute, shard_of)
         reads = store.reads
-        messages = MessageServicer(Messages(ledger, reads, cursors, users.permissions, limits), History(reads, cursors))
+        messages = MessageServicer(
+            Messages(ledger, reads, cursors, users.permissions, limits),
+            History(reads, cursors),
+            Pins(ledger, reads, users.permissions),
+        )
         conversations = Conversations(ledger, reads, cursors, users.permissions, limits)
         deliveries = Deliveries(ledger, clock, tasks)
         tasks.start(deliveries.run())

@@ -28,10 +28,15 @@ class CreateGroup(NamedTuple):
 
 
 class Send(NamedTuple):
-    """Sends a message; `expect_epoch` -1: unconditional."""
+    """Sends a message; `expect_epoch` -1: unconditional.
+
+    `forward_of`: the message whose content the body has; "" where the content is the sender's own. A body without
+    content then says that the sender sees no such message.
+    """
 
     body: Body
     expect_epoch: int = -1
+    forward_of: str = ""
 
 
 class Edit(NamedTuple):
@@ -45,6 +50,18 @@ class Edit(NamedTuple):
 
 class Delete(NamedTuple):
     """Deletes a message."""
+
+    seq: int
+
+
+class PinMessage(NamedTuple):
+    """Pins a message."""
+
+    seq: int
+
+
+class UnpinMessage(NamedTuple):
+    """Makes a message not pinned any more."""
 
     seq: int
 
@@ -219,6 +236,8 @@ Action = (
     | RemoveMessage
     | ExcludeMember
     | CloseConversation
+    | PinMessage
+    | UnpinMessage
 )
 
 ACTIONS: Sequence[type[Action]] = (
@@ -247,6 +266,8 @@ ACTIONS: Sequence[type[Action]] = (
     RemoveMessage,
     ExcludeMember,
     CloseConversation,
+    PinMessage,
+    UnpinMessage,
 )
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
@@ -274,6 +295,8 @@ class Reason(Enum):
     NOT_FOUND = "not_found"
     # There is no such message, or it is no message.
     NO_MESSAGE = "no_message"
+    # The message to forward does not exist, was deleted, or the user may not see it.
+    NO_ORIGIN = "no_origin"
     # Its op_id belongs to another operation of the user.
     CONFLICT = "conflict"
     GROUP_FULL = "group_full"
@@ -284,6 +307,7 @@ class Reason(Enum):
     NOT_SENDER = "not_sender"
     DELETED = "deleted"
     LAST_ADMIN = "last_admin"
+    PINS_FULL = "pins_full"
     # `expect_epoch` is not the epoch of the conversation.
     EPOCH_CHANGED = "epoch_changed"
     # The user to whom it applies is no member.

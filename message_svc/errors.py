@@ -38,6 +38,10 @@ class NoReceipts(Problem):
     """A channel has no receipts."""
 
 
+class PinsFull(Problem):
+    """A conversation has at most 50 pinned messages."""
+
+
 class LastAdmin(Problem):
     """No admin would remain."""
 
@@ -105,6 +109,7 @@ ERRORS: ErrorTable = {
     GroupFull: (grpc.StatusCode.FAILED_PRECONDITION, "GROUP_FULL"),
     WrongConversationType: (grpc.StatusCode.FAILED_PRECONDITION, "WRONG_CONVERSATION_TYPE"),
     NoReceipts: (grpc.StatusCode.FAILED_PRECONDITION, "NO_RECEIPTS"),
+    PinsFull: (grpc.StatusCode.FAILED_PRECONDITION, "PINS_FULL"),
     LastAdmin: (grpc.StatusCode.FAILED_PRECONDITION, "LAST_ADMIN"),
     MessageDeleted: (grpc.StatusCode.FAILED_PRECONDITION, "MESSAGE_DELETED"),
     MediaUnavailable: (grpc.StatusCode.FAILED_PRECONDITION, "MEDIA_UNAVAILABLE"),

@@ -17,6 +17,7 @@ from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
 from message_svc.service.pending import PendingMessages
+from message_svc.service.pins import Pins
 from message_svc.service.preparation import Sending
 from plaudit.message.v1 import access_service_pb2 as access_pb
 from plaudit.message.v1 import (
@@ -30,6 +31,7 @@ from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
 from plaudit.message.v1 import delivery_service_pb2 as delivery_pb
 from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
+from plaudit.message.v1 import message_pins_pb2 as pins_pb
 from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
 from plaudit.message.v1 import message_service_pb2 as messages_pb
 
@@ -195,9 +197,10 @@ class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
 class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
     """See the contract."""
 
-    def __init__(self, messages: Messages, history: History) -> None:
+    def __init__(self, messages: Messages, history: History, pins: Pins) -> None:
         self._messages = messages
         self._history = history
+        self._pins = pins
 
     @property
     def batches(self) -> Mapping[str, BatchHandler]:
@@ -244,6 +247,24 @@ class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
         """See the contract."""
         page = await self._history.changes(caller(), request.conversation_id, request.after_seq, request.page_size)
         return responses.changes_to_pb(request.conversation_id, page)
+
+    async def PinMessage(self, request: pins_pb.PinMessageRequest, context: Context) -> pins_pb.PinMessageResponse:
+        """See the contract."""
+        seq = await self._pins.pin(caller(), request.conversation_id, request.message_id, request.op_id)
+        return pins_pb.PinMessageResponse(message_seq=seq)
+
+    async def UnpinMessage(
+        self, request: pins_pb.UnpinMessageRequest, context: Context
+    ) -> pins_pb.UnpinMessageResponse:
+        """See the contract."""
+        seq = await self._pins.unpin(caller(), request.conversation_id, request.message_id, request.op_id)
+        return pins_pb.UnpinMessageResponse(message_seq=seq)
+
+    async def ListPinnedMessages(
+        self, request: pins_pb.ListPinnedMessagesRequest, context: Context
+    ) -> pins_pb.ListPinnedMessagesResponse:
+        """See the contract."""
+        return responses.pins_to_pb(request.conversation_id, await self._pins.list(caller(), request.conversation_id))
 
     async def MarkDelivered(
         self, request: receipts_pb.MarkDeliveredRequest, context: Context

@@ -12,6 +12,8 @@ from message_svc.ports import StoredItem
 
 HEAD_COLUMNS = 25
 MEMBER_COLUMNS = 14
+# Items that are about a message alone.
+_OF_MESSAGES = (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE, ItemType.PINNED, ItemType.UNPINNED)
 _encode = msgspec.json.Encoder().encode
 _spans = msgspec.json.Decoder(tuple[Span, ...]).decode
 _devices = msgspec.json.Decoder(tuple[tuple[str, int], ...]).decode
@@ -70,7 +72,7 @@ def member_values(member: Member) -> list[Any]:
 def item_values(item: Item) -> list[Any]:
     """The columns `seq` to `origin_region` of a new item. Only messages have a body in their row."""
     body = item.body if item.body is not None and item.type is ItemType.MESSAGE else Body("", "")
-    has_detail = item.type not in (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE)
+    has_detail = item.type not in _OF_MESSAGES
     detail = (
         _text(_Detail(item.users, item.role, item.name, item.avatar_url, item.retention_seconds)) if has_detail else ""
     )

@@ -20,7 +20,14 @@ def sending_from_pb(request: pb.SendMessageRequest, who: Caller, messages: Messa
     body = _body(request.content, request.content_type, request.mentions, request.metadata)
     expect_epoch = request.expect_epoch if request.HasField("expect_epoch") else -1
     return messages.sending(
-        who, request.conversation_id, request.recipient_id, body, request.reply_to, request.client_msg_id, expect_epoch
+        who,
+        request.conversation_id,
+        request.recipient_id,
+        body,
+        request.reply_to,
+        request.client_msg_id,
+        expect_epoch,
+        request.forward_of,
     )
 
 

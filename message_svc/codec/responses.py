@@ -12,15 +12,17 @@ from message_svc.domain import Head, Item, ItemType, Member, is_archived
 from message_svc.ports import StoredItem, Summary
 from message_svc.service.history import ChangePage, MessagePage
 from message_svc.service.messages import Sent
+from message_svc.service.pins import PinnedMessage
 from plaudit.message.v1 import change_pb2, conversation_pb2, message_pb2, receipt_pb2
 from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
 from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
+from plaudit.message.v1 import message_pins_pb2 as pins_pb
 from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
 from plaudit.message.v1 import message_service_pb2 as messages_pb
 
 _PREVIEW = 200
-_OF_MESSAGES = (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE)
+_OF_MESSAGES = (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE, ItemType.PINNED, ItemType.UNPINNED)
 
 
 def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
@@ -125,6 +127,7 @@ def message_fields(conversation_id: str, item: Item) -> dict[str, Any]:
         "mentions": body.mentions,
         "metadata": dict(body.metadata),
         "origin_region": item.origin_region,
+        "forward_count": body.forwards,
     }
 
 
@@ -146,6 +149,20 @@ def messages_to_pb(conversation_id: str, page: MessagePage) -> messages_pb.ListM
         messages=[message_to_pb(conversation_id, row) for row in page.messages],
         older_page_token=page.older_token,
         newer_page_token=page.newer_token,
+    )
+
+
+def pins_to_pb(conversation_id: str, pins: Sequence[PinnedMessage]) -> pins_pb.ListPinnedMessagesResponse:
+    """The pinned messages."""
+    return pins_pb.ListPinnedMessagesResponse(
+        pinned_messages=[
+            pins_pb.PinnedMessage(
+                message=message_to_pb(conversation_id, each.message),
+                pinned_by=each.pin.item.actor,
+                pin_time=_time(each.pin.item.time_ms),
+            )
+            for each in pins
+        ]
     )
 
 

@@ -28,6 +28,7 @@ from message_svc.commands import (
     MarkDelivered,
     MarkRead,
     Outcome,
+    PinMessage,
     Reason,
     RecordPurge,
     Refusal,
@@ -37,10 +38,18 @@ from message_svc.commands import (
     SetMembership,
     SetRetention,
     SetRole,
+    UnpinMessage,
     Update,
 )
 from message_svc.domain import ConversationChange, Head, Member, Operation, Role
-from message_svc.model import erasure_rules, member_rules, message_rules, moderation_rules, retention_rules
+from message_svc.model import (
+    erasure_rules,
+    member_rules,
+    message_rules,
+    moderation_rules,
+    pin_rules,
+    retention_rules,
+)
 from message_svc.model.conversation import ConversationState
 from message_svc.model.draft import Answer, Draft
 
@@ -60,6 +69,8 @@ _HANDLERS: dict[type[Any], _Handler] = {
     Convert: member_rules.convert,
     SetMembership: member_rules.set_membership,
     SetRetention: retention_rules.set_retention,
+    PinMessage: pin_rules.pin,
+    UnpinMessage: pin_rules.unpin,
 }
 """The actions of current members."""
 _OF_SERVICE: dict[type[Any], Callable[[Draft, Head, Any], Answer]] = {
@@ -73,7 +84,16 @@ def digest_of(action: Action) -> bytes:
     """Identifies what an operation asks for: 16 bytes."""
     if isinstance(action, Report):
         action = Report(action.seq)
-    return blake2b(_encode((_NUMBER_OF[type(action)], action)), digest_size=16).digest()
+    what = _sent(action) if isinstance(action, Send) else action
+    return blake2b(_encode((_NUMBER_OF[type(action)], what)), digest_size=16).digest()
+
+
+def _sent(action: Send) -> tuple[Any, ...]:
+    """What a message asks for; of a forwarded one without what is copied, which a retry may not find any more."""
+    content, content_type, *others, _ = action.body
+    if not action.forward_of:
+        return (content, content_type, *others), action.expect_epoch
+    return ("", "", *others), action.expect_epoch, action.forward_of
 
 
 class ConversationDecision:

@@ -110,6 +110,8 @@ class Draft:
             ordinal, last_message_seq = ordinal + 1, seq
         item = Item(seq, type_, actor, self.time_ms, ordinal, origin_region=self.region, **fields)
         self._items.append(item)
+        if type_ is ItemType.DELETE:
+            head = head._replace(pinned=tuple(pin for pin in head.pinned if pin.seq != item.subject))
         self._facts.update(facts_after(ChainMap(self._facts, self._state.facts), [item]))
         if type_ is ItemType.MESSAGE:
             self._senders = senders_after(self._senders, [(actor, seq)])

@@ -29,7 +29,7 @@ def erase_member(draft: Draft, head: Head, member: Member, action: EraseMember) 
             member.user, member.role, member.joined_seq, seen_from, read_seq=head.last_seq, read_ordinal=head.ordinal
         )
         if new != member:
-            draft.members[member.user] = new
+            draft.set_own_row(new)
         return UNCHANGED
     outcome = UNCHANGED
     if member.role is not Role.NONE:

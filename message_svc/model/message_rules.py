@@ -14,6 +14,8 @@ def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
         return Refusal(Reason.ADMINS_ONLY)
     if refusal := refusal_by_peer(draft, head):
         return refusal
+    if action.forward_of and not action.body.content:
+        return Refusal(Reason.NO_ORIGIN)
     if action.body.reply_to and draft.message_seen_by(member, action.body.reply_to) is None:
         return Refusal(Reason.NO_MESSAGE)
     is_conditional = action.expect_epoch >= 0

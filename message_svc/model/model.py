@@ -21,6 +21,7 @@ from message_svc.commands import (
     HideBefore,
     MarkDelivered,
     MarkRead,
+    PinMessage,
     RecordPurge,
     RemoveMember,
     RemoveMessage,
@@ -28,6 +29,7 @@ from message_svc.commands import (
     ResolveReport,
     Send,
     SetRole,
+    UnpinMessage,
 )
 from message_svc.domain import ConversationChange
 from message_svc.model.conversation import ConversationState, OperationKey
@@ -269,7 +271,10 @@ def users_of(command: Command) -> Sequence[str]:
 def seqs_of(command: Command) -> Sequence[int]:
     """The numbers of the items that the decision of a command needs."""
     action = command.action
-    if isinstance(action, Edit | Delete | MarkRead | MarkDelivered | Report | ResolveReport | RemoveMessage):
+    about_a_message = (
+        Edit | Delete | PinMessage | UnpinMessage | MarkRead | MarkDelivered | Report | ResolveReport | RemoveMessage
+    )
+    if isinstance(action, about_a_message):
         return (action.seq,)
     if isinstance(action, EraseMessages):
         return action.seqs

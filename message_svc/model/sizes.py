@@ -23,11 +23,11 @@ from message_svc.commands import (
     Send,
     Update,
 )
-from message_svc.domain import MAX_DEVICES, MAX_SENDERS, MAX_SPANS, Body
+from message_svc.domain import MAX_DEVICES, MAX_PINNED, MAX_SENDERS, MAX_SPANS, Body
 
 _ID_BYTES = 66
-# Key, name, picture, creator, numbers, the highest operation id and up to 16 from the future.
-_HEAD_BYTES = 4_000
+# Key, name, picture, creator, numbers, the highest operation id and up to 16 from the future, pinned messages.
+_HEAD_BYTES = 4_000 + 20 * MAX_PINNED
 # The ids of an item, its numbers, and its operation.
 _ITEM_BYTES = 7 * _ID_BYTES
 # The ids of an audit record, and its numbers.

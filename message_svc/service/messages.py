@@ -82,9 +82,10 @@ class Messages:
         reply_to: str,
         client_msg_id: str,
         expect_epoch: int,
+        forward_of: str = "",
     ) -> Sending:
-        """Checks a request, and makes it a command; `expect_epoch` -1: unconditional. Raises Problem, also where the
-        user sends too often."""
+        """Checks a request, and makes it a command; `expect_epoch` -1: unconditional; `forward_of`: the message whose
+        content is sent. Raises Problem, also where the user sends too often."""
         user = user_of(who)
         if recipient:
             check_user(recipient, "recipient_id")
@@ -92,6 +93,8 @@ class Messages:
                 raise Invalid("a direct message is for another user", field="recipient_id")
             conversation_id = direct_id(who.tenant, user, recipient)
         check_conversation_id(conversation_id)
+        if forward_of and body.content_type:
+            raise Invalid("a forwarded message keeps its content_type", field="content_type")
         content_type = body.content_type or "text"
         if content_type in _MEDIA:
             raise MediaUnavailable("images, videos and files cannot be sent yet", field="content_type")
@@ -105,7 +108,7 @@ class Messages:
         )
         op_id = client_msg_id or self._new_op_id()
         self._limits.take_send(who)
-        command = Command(who.tenant, conversation_id, user, op_id, Send(body, expect_epoch))
+        command = Command(who.tenant, conversation_id, user, op_id, Send(body, expect_epoch, forward_of))
         return Sending(who, command, recipient, client_msg_id)
 
     async def send(self, requests: Sequence[Sending | Problem]) -> Sequence[Sent | Problem]:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from kit.auth.caller import Caller
 from kit.errors import Problem
+from kit.message_ids import parse_message_id
 from kit.tenant_keys import TargetKey, UserKey
-from message_svc.commands import Command, CreateDirect, Denial, Reason
+from message_svc.commands import Command, CreateDirect, Denial, Reason, Send
+from message_svc.domain import MAX_FORWARDS, visible_spans
 from message_svc.ports import ConversationReads, Permissions, Sender
 from message_svc.service.turns import Turns
 from message_svc.service.user_limits import UserLimits
@@ -64,7 +66,8 @@ class Preparation:
         key = sending.user_key
         sender = self._permissions.cached_sender(key)
         is_new = bool(sending.recipient) and sending.command.key not in self._known
-        if sender is None or is_new or self._turns.is_waited_for(key):
+        is_forwarded = isinstance(sending.command.action, Send) and bool(sending.command.action.forward_of)
+        if sender is None or is_new or is_forwarded or self._turns.is_waited_for(key):
             return None
         return [command_by(sender, sending.command)]
 
@@ -74,7 +77,10 @@ class Preparation:
         """The commands; `creations`: how conversations of earlier messages of the same batch are created."""
         key, command = sending.user_key, sending.command
         sender = await self._permissions.sender(key)
-        commands = [command_by(sender, command)]
+        try:
+            commands = [command_by(sender, await self._with_origin(command))]
+        except Problem as problem:
+            return problem
         if not sending.recipient or command.key in self._known:
             return commands
         if command.key not in creations:
@@ -83,6 +89,23 @@ class Preparation:
         if isinstance(creation, Problem):
             return creation
         return commands if creation is None else [creation, *commands]
+
+    async def _with_origin(self, command: Command) -> Command:
+        """The command with the content of the message that it forwards, without content where the user sees none."""
+        action = command.action
+        if not isinstance(action, Send) or not action.forward_of:
+            return command
+        body = action.body._replace(content="", content_type="")
+        ref = parse_message_id(action.forward_of)
+        view = await self._reads.view(command.tenant, ref.conversation_id, command.user) if ref is not None else None
+        if ref is not None and view is not None:
+            row = (await self._reads.find_items(view, [ref.seq])).get(ref.seq)
+            is_seen = any(first <= ref.seq <= last for first, last in visible_spans(view.head, view.member))
+            if row is not None and is_seen and row.item.body is not None and not row.delete_ms:
+                origin = row.item.body
+                forwards = min(origin.forwards + 1, MAX_FORWARDS)
+                body = body._replace(content=origin.content, content_type=origin.content_type, forwards=forwards)
+        return command._replace(action=action._replace(body=body))
 
     async def _creation(self, sending: Sending) -> Command | Problem | None:
         """What creates the conversation of a direct message; None: it exists."""

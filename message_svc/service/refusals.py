@@ -21,12 +21,14 @@ from message_svc.errors import (
     NoReceipts,
     NotTheSender,
     OpConflict,
+    PinsFull,
     WrongConversationType,
 )
 
 _PROBLEMS: dict[Reason, tuple[type[Problem], str, str]] = {
     Reason.NOT_FOUND: (ConversationNotFound, "there is no such conversation", "conversation_id"),
     Reason.NO_MESSAGE: (MessageNotFound, "the conversation has no such message", "message_id"),
+    Reason.NO_ORIGIN: (MessageNotFound, "there is no such message", "forward_of"),
     Reason.NO_MEMBER: (MemberNotFound, "this user is no member", "user_id"),
     Reason.CONFLICT: (OpConflict, "this op_id belongs to another change", "op_id"),
     Reason.GROUP_FULL: (GroupFull, "a group has at most 500 members", ""),
@@ -35,6 +37,7 @@ _PROBLEMS: dict[Reason, tuple[type[Problem], str, str]] = {
     Reason.NO_RECEIPTS: (NoReceipts, "a channel has no receipts", "conversation_id"),
     Reason.NOT_SENDER: (NotTheSender, "this message is another user's", "message_id"),
     Reason.DELETED: (MessageDeleted, "the message was deleted", "message_id"),
+    Reason.PINS_FULL: (PinsFull, "unpin another message first", ""),
     Reason.LAST_ADMIN: (LastAdmin, "make another member an admin first", ""),
     Reason.CLOSED: (ConversationClosed, "a moderator has closed the conversation", "conversation_id"),
     Reason.CANNOT_MESSAGE: (CannotMessageUser, "you cannot write to this user", ""),

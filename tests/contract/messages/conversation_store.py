@@ -20,12 +20,14 @@ from message_svc.commands import (
     MarkDelivered,
     MarkRead,
     Outcome,
+    PinMessage,
     RemoveMember,
     Send,
     SetMembership,
+    UnpinMessage,
     Update,
 )
-from message_svc.domain import Body, DeletedBy, Kind, Role, Span
+from message_svc.domain import Body, DeletedBy, ItemType, Kind, Pin, Role, Span
 from message_svc.ports import ListPosition, View
 from message_svc.service.pending import PendingMessages
 from tests.contract.messages.conversation_engine import (
@@ -202,6 +204,21 @@ class ConversationStoreContract:
         (summary,) = await engine.reads.summaries([found[2]])
         assert summary.last_message is not None
         assert summary.last_message.item.body == Body("new")
+
+    async def test_pinned_and_forwarded_messages_are_read_as_they_are(self, engine: Engine, other: Engine) -> None:
+        group = await engine.group("alice", "bob")
+        one, two = [await engine.do(group, "alice", Send(Body("hi", forwards=forwards))) for forwards in (0, 5)]
+        first = await engine.do(group, "alice", PinMessage(two.seq))
+        second = await other.do(group, "alice", PinMessage(one.seq))
+        view = await engine.view(group, "bob")
+        assert view.head.pinned == (Pin(two.seq, first.seq), Pin(one.seq, second.seq))
+        rows = await engine.reads.find_items(view, [one.seq, two.seq, first.seq])
+        assert [row.item.body.forwards for row in rows.values() if row.item.body is not None] == [0, 5]
+        assert (rows[first.seq].item.type, rows[first.seq].item.subject) == (ItemType.PINNED, two.seq)
+        await engine.do(group, "alice", Delete(two.seq))
+        assert (await engine.view(group, "bob")).head.pinned == (Pin(one.seq, second.seq),)
+        await other.do(group, "alice", UnpinMessage(one.seq))
+        assert (await engine.view(group, "bob")).head.pinned == ()
 
     async def test_archived_conversations_are_listed_on_their_own_until_a_message_comes(self, engine: Engine) -> None:
         groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(6)]

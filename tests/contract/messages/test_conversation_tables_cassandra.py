@@ -23,9 +23,11 @@ from message_svc.commands import (
     Edit,
     MarkDelivered,
     MarkRead,
+    PinMessage,
     RemoveMember,
     Send,
     SetMembership,
+    UnpinMessage,
     Update,
 )
 from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Kind, Member, Role, Span
@@ -56,6 +58,7 @@ def random_action(rng: random.Random, last_seq: int) -> Action:
         Send(Body(rng.choice("xyz"), mentions=("ann",))), Send(Body(rng.choice("xyz"))), Send(Body("")),
         Edit(seq, rng.choice("abc"), ("bob",)), Edit(seq, "", (), (("a", "b"),)), Delete(seq), MarkRead(seq),
         MarkDelivered(seq, "phone"), AddMembers((user,)), RemoveMember(user), Update(rng.choice("AB"), None),
+        PinMessage(seq), UnpinMessage(seq),
         SetMembership(5, True), SetMembership(archived=True), SetMembership(marked_unread=True),
     ]  # fmt: skip
     return rng.choice(actions)

@@ -111,6 +111,20 @@ CASES: list[tuple[str, Fields, Answer]] = [
      Answer("FAILED_PRECONDITION", "GROUP_FULL")),
     ("create_group", {"name": "Team", "avatar_url": "http://example.org/a.png"}, bad(RULE, "avatar_url")),
     ("list_conversations", {"page_token": "edited"}, bad("INVALID_CURSOR", "page_token")),
+    ("send_message", {"recipient_id": "bob", "forward_of": "msg_1"},
+     Answer("NOT_FOUND", "MESSAGE_NOT_FOUND", "forward_of")),
+    ("send_message", {"recipient_id": "bob", "forward_of": "msg_1", "content": "x"}, bad(RULE, "content")),
+    ("send_message", {"recipient_id": "bob"}, bad(RULE, "content")),
+    ("send_message", {"recipient_id": "bob", "forward_of": "msg_1", "content_type": "text"},
+     bad(RULE, "content_type")),
+    *(
+        (frame, {"conversation_id": "conv_123", **fields},
+         Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id"))
+        for frame, fields in (
+            ("pin_message", {"message_id": "msg_1"}), ("unpin_message", {"message_id": "msg_1"}),
+            ("list_pinned_messages", {}),
+        )
+    ),
     ("list_conversations", {"archived": True}, OK),
     ("update_membership", {"conversation_id": "conv_123", "archived": True, "marked_unread": True},
      Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")),

@@ -40,9 +40,9 @@ def test_each_interface_returns_the_same_answer(
 
 
 # A rule of the whole message asks for these, or for fields that stand in their place.
-_NEEDED = {"target": "posts/1", "targets": ["posts/1"], "emoji": "👍", "conversation_id": "a"}
+_NEEDED = {"target": "posts/1", "targets": ["posts/1"], "emoji": "👍", "conversation_id": "a", "content": "👍"}
 _INSTEAD = {"target_id": "target", "target_ids": "targets", "target_type": "target", "reaction_type": "emoji"}
-_INSTEAD["recipient_id"] = "conversation_id"
+_INSTEAD |= {"recipient_id": "conversation_id", "forward_of": "content"}
 
 
 def valid(message: Descriptor) -> dict[str, Any]:

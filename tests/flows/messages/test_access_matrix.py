@@ -27,6 +27,7 @@ OF_FORMER_MEMBERS = frozenset(
 )  # fmt: skip
 OF_MEMBERS = frozenset(
     {
+        "PinMessage", "UnpinMessage", "ListPinnedMessages",
         "ListMembers", "UpdateConversation", "AddMembers", "RemoveMember", "SetMemberRole", "ConvertToChannel",
         "SetRetention",
         "UpdateMembership", "SendMessage", "EditMessage", "DeleteMessage", "MarkDelivered", "MarkRead", "ListReceipts",

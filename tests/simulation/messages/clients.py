@@ -24,6 +24,7 @@ from message_svc.commands import (
     MarkDelivered,
     MarkRead,
     Outcome,
+    PinMessage,
     RecordPurge,
     RemoveMember,
     RemoveMessage,
@@ -33,6 +34,7 @@ from message_svc.commands import (
     SetMembership,
     SetRetention,
     SetRole,
+    UnpinMessage,
     Update,
 )
 from message_svc.domain import Body, Role
@@ -104,6 +106,8 @@ class MessageClients(Clients):
             Send(Body("e"), expect_epoch=rng.choice((0, 1))),
             Edit(seq, rng.choice("uvw")),
             Delete(seq),
+            PinMessage(seq),
+            UnpinMessage(seq),
             *[MarkRead(seq, rng.random() < 0.3)] * 2,
             *[MarkDelivered(seq, rng.choice(("phone", "laptop")))] * 2,
             AddMembers(tuple(rng.sample(USERS, 2))),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import ConversationChange, DeletedBy, Head, Item, ItemType, Member, Operation, Role
+from message_svc.domain import ConversationChange, DeletedBy, Head, Item, ItemType, Member, Operation, Pin, Role
 from message_svc.moderation_records import AuditAction, AuditRecord, Report, ReportResolution
 from tests.simulation.world import Violation
 
@@ -54,6 +54,7 @@ class ConversationReference:
         self._check_moderation(change)
         for user, row in change.members.items():
             self._apply_member(user, row, position)
+        require(change.head.pinned == pins_of(self.items), "other messages are pinned", change.head)
         self.head = change.head
         current = [row for row in self.members.values() if row.role is not Role.NONE]
         require(change.head.members == len(current), "the head has another number of members", change.head, current)
@@ -160,6 +161,18 @@ class ConversationReference:
             self.roles[user].append((position, row.role))
         elif before is None or before.role is not row.role:
             self.roles.setdefault(user, []).append((position, row.role))
+
+
+def pins_of(items: Sequence[Item]) -> tuple[Pin, ...]:
+    """The pinned messages after these items."""
+    pins: dict[int, Pin] = {}
+    for item in items:
+        if item.type is ItemType.PINNED:
+            require(item.subject not in pins, "a message is pinned twice", item)
+            pins[item.subject] = Pin(item.subject, item.seq)
+        elif item.type in (ItemType.UNPINNED, ItemType.DELETE):
+            pins.pop(item.subject, None)
+    return tuple(pins.values())
 
 
 def is_erased(before: Member | None, after: Member) -> bool:

@@ -49,6 +49,10 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     """The conversation has the name `name` or the picture `avatar_url` now."""
     CHANGE_TYPE_CONVERTED_TO_CHANNEL: _ChangeType.ValueType  # 10
     """The group is a channel now."""
+    CHANGE_TYPE_MESSAGE_PINNED: _ChangeType.ValueType  # 11
+    """A message was pinned."""
+    CHANGE_TYPE_MESSAGE_UNPINNED: _ChangeType.ValueType  # 12
+    """A message is not pinned any more."""
     CHANGE_TYPE_RETENTION_CHANGED: _ChangeType.ValueType  # 13
     """Messages disappear after `retention_seconds`; 0: they stay."""
     CHANGE_TYPE_CONVERSATION_CLOSED: _ChangeType.ValueType  # 14
@@ -79,6 +83,10 @@ CHANGE_TYPE_CONVERSATION_UPDATED: ChangeType.ValueType  # 9
 """The conversation has the name `name` or the picture `avatar_url` now."""
 CHANGE_TYPE_CONVERTED_TO_CHANNEL: ChangeType.ValueType  # 10
 """The group is a channel now."""
+CHANGE_TYPE_MESSAGE_PINNED: ChangeType.ValueType  # 11
+"""A message was pinned."""
+CHANGE_TYPE_MESSAGE_UNPINNED: ChangeType.ValueType  # 12
+"""A message is not pinned any more."""
 CHANGE_TYPE_RETENTION_CHANGED: ChangeType.ValueType  # 13
 """Messages disappear after `retention_seconds`; 0: they stay."""
 CHANGE_TYPE_CONVERSATION_CLOSED: ChangeType.ValueType  # 14
@@ -119,7 +127,7 @@ class Change(_message.Message):
     """After how many seconds messages disappear; 0: they stay."""
     @_builtins.property
     def message(self) -> _message_pb2.Message:
-        """The message that was sent, edited or deleted, as it is now."""
+        """The message that was sent, edited, deleted, pinned or unpinned, as it is now."""
 
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

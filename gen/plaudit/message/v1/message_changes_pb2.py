@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/message/v1/message_changes.proto\x12\x12plaudit.message.v1\"\xd6\x05\n\x12SendMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0e\x63onversationId\x12\x41\n\x0crecipient_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0brecipientId\x12%\n\x07\x63ontent\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80\x01R\x07\x63ontent\x12\x37\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\x0b\x63ontentType\x12\x42\n\rclient_msg_id\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0b\x63lientMsgId\x12\x39\n\x08reply_to\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x07replyTo\x12\x41\n\x08mentions\x18\x07 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x32\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x08mentions\x12i\n\x08metadata\x18\x08 \x03(\x0b\x32\x34.plaudit.message.v1.SendMessageRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x10\"\x06r\x04 \x01(@*\x05r\x03(\x80\x08R\x08metadata\x12\x31\n\x0c\x65xpect_epoch\x18\t \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00H\x00R\x0b\x65xpectEpoch\x88\x01\x01\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:&\xbaH#\"!\n\x0f\x63onversation_id\n\x0crecipient_id\x10\x01\x42\x0f\n\r_expect_epoch\"\xfe\x01\n\x13SendMessageResponse\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12 \n\ttimestamp\x18\x03 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\'\n\x0f\x63onversation_id\x18\x04 \x01(\tR\x0e\x63onversationId\x12\"\n\rclient_msg_id\x18\x05 \x01(\tR\x0b\x63lientMsgId\x12#\n\x0bmessage_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x07 \x01(\x03\x42\x02\x30\x02R\x07ordinal\"\xe3\x03\n\x12\x45\x64itMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12%\n\x07\x63ontent\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80\x01R\x07\x63ontent\x12\x41\n\x08mentions\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x32\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x08mentions\x12i\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.plaudit.message.v1.EditMessageRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x10\"\x06r\x04 \x01(@*\x05r\x03(\x80\x08R\x08metadata\x12\x33\n\x05op_id\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\":\n\x13\x45\x64itMessageResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xd3\x01\n\x14\x44\x65leteMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"<\n\x15\x44\x65leteMessageResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeqB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/message/v1/message_changes.proto\x12\x12plaudit.message.v1\"\xac\x06\n\x12SendMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0e\x63onversationId\x12\x41\n\x0crecipient_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0brecipientId\x12#\n\x07\x63ontent\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\x07\x63ontent\x12\x37\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[a-z]{0,32}$R\x0b\x63ontentType\x12\x42\n\rclient_msg_id\x18\x05 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x0b\x63lientMsgId\x12\x39\n\x08reply_to\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x07replyTo\x12\x41\n\x08mentions\x18\x07 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x32\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x08mentions\x12i\n\x08metadata\x18\x08 \x03(\x0b\x32\x34.plaudit.message.v1.SendMessageRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x10\"\x06r\x04 \x01(@*\x05r\x03(\x80\x08R\x08metadata\x12\x31\n\x0c\x65xpect_epoch\x18\t \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00H\x00R\x0b\x65xpectEpoch\x88\x01\x01\x12=\n\nforward_of\x18\n \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\tforwardOf\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01:?\xbaH<\"!\n\x0f\x63onversation_id\n\x0crecipient_id\x10\x01\"\x17\n\x07\x63ontent\n\nforward_of\x10\x01\x42\x0f\n\r_expect_epoch\"\xfe\x01\n\x13SendMessageResponse\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\x16\n\x06status\x18\x02 \x01(\tR\x06status\x12 \n\ttimestamp\x18\x03 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12\'\n\x0f\x63onversation_id\x18\x04 \x01(\tR\x0e\x63onversationId\x12\"\n\rclient_msg_id\x18\x05 \x01(\tR\x0b\x63lientMsgId\x12#\n\x0bmessage_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x07 \x01(\x03\x42\x02\x30\x02R\x07ordinal\"\xe3\x03\n\x12\x45\x64itMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12%\n\x07\x63ontent\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06 \x01(\x80\x80\x01R\x07\x63ontent\x12\x41\n\x08mentions\x18\x04 \x03(\tB%\xbaH\"\x92\x01\x1f\x10\x32\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x08mentions\x12i\n\x08metadata\x18\x05 \x03(\x0b\x32\x34.plaudit.message.v1.EditMessageRequest.MetadataEntryB\x17\xbaH\x14\x9a\x01\x11\x10\x10\"\x06r\x04 \x01(@*\x05r\x03(\x80\x08R\x08metadata\x12\x33\n\x05op_id\x18\x06 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\":\n\x13\x45\x64itMessageResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xd3\x01\n\x14\x44\x65leteMessageRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12=\n\nmessage_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tmessageId\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"<\n\x15\x44\x65leteMessageResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeqB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['recipient_id']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['recipient_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['content']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST'].fields_by_name['content']._serialized_options = b'\272H\010r\006 \001(\200\200\001'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['content']._serialized_options = b'\272H\006r\004(\200\200\001'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['content_type']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['content_type']._serialized_options = b'\272H\021r\0172\r^[a-z]{0,32}$'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['client_msg_id']._loaded_options = None
@@ -52,8 +52,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['metadata']._serialized_options = b'\272H\024\232\001\021\020\020\"\006r\004 \001(@*\005r\003(\200\010'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['expect_epoch']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['expect_epoch']._serialized_options = b'0\002\272H\004\"\002(\000'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['forward_of']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['forward_of']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_SENDMESSAGEREQUEST']._loaded_options = None
-  _globals['_SENDMESSAGEREQUEST']._serialized_options = b'\272H#\"!\n\017conversation_id\n\014recipient_id\020\001'
+  _globals['_SENDMESSAGEREQUEST']._serialized_options = b'\272H<\"!\n\017conversation_id\n\014recipient_id\020\001\"\027\n\007content\n\nforward_of\020\001'
   _globals['_SENDMESSAGERESPONSE'].fields_by_name['timestamp']._loaded_options = None
   _globals['_SENDMESSAGERESPONSE'].fields_by_name['timestamp']._serialized_options = b'0\002'
   _globals['_SENDMESSAGERESPONSE'].fields_by_name['message_seq']._loaded_options = None
@@ -85,19 +87,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEMESSAGERESPONSE'].fields_by_name['message_seq']._loaded_options = None
   _globals['_DELETEMESSAGERESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
   _globals['_SENDMESSAGEREQUEST']._serialized_start=65
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=791
-  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_start=675
-  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_end=734
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=794
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=1048
-  _globals['_EDITMESSAGEREQUEST']._serialized_start=1051
-  _globals['_EDITMESSAGEREQUEST']._serialized_end=1534
-  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_start=675
-  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_end=734
-  _globals['_EDITMESSAGERESPONSE']._serialized_start=1536
-  _globals['_EDITMESSAGERESPONSE']._serialized_end=1594
-  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1597
-  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1808
-  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1810
-  _globals['_DELETEMESSAGERESPONSE']._serialized_end=1870
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=877
+  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_start=736
+  _globals['_SENDMESSAGEREQUEST_METADATAENTRY']._serialized_end=795
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=880
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=1134
+  _globals['_EDITMESSAGEREQUEST']._serialized_start=1137
+  _globals['_EDITMESSAGEREQUEST']._serialized_end=1620
+  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_start=736
+  _globals['_EDITMESSAGEREQUEST_METADATAENTRY']._serialized_end=795
+  _globals['_EDITMESSAGERESPONSE']._serialized_start=1622
+  _globals['_EDITMESSAGERESPONSE']._serialized_end=1680
+  _globals['_DELETEMESSAGEREQUEST']._serialized_start=1683
+  _globals['_DELETEMESSAGEREQUEST']._serialized_end=1894
+  _globals['_DELETEMESSAGERESPONSE']._serialized_start=1896
+  _globals['_DELETEMESSAGERESPONSE']._serialized_end=1956
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/message/v1/message.proto\x12\x12plaudit.message.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x05\n\x07Message\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x1b\n\tsender_id\x18\x03 \x01(\tR\x08senderId\x12\x18\n\x07\x63ontent\x18\x04 \x01(\tR\x07\x63ontent\x12!\n\x0c\x63ontent_type\x18\x05 \x01(\tR\x0b\x63ontentType\x12 \n\ttimestamp\x18\x06 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12#\n\x0bmessage_seq\x18\x07 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x08 \x01(\x03\x42\x02\x30\x02R\x07ordinal\x12\"\n\rclient_msg_id\x18\t \x01(\tR\x0b\x63lientMsgId\x12\x19\n\x08reply_to\x18\n \x01(\tR\x07replyTo\x12\x1a\n\x08mentions\x18\x0b \x03(\tR\x08mentions\x12\x45\n\x08metadata\x18\x0c \x03(\x0b\x32).plaudit.message.v1.Message.MetadataEntryR\x08metadata\x12\x37\n\tedit_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x65\x64itTime\x12;\n\x0b\x64\x65lete_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ndeleteTime\x12#\n\rorigin_region\x18\x0f \x01(\tR\x0coriginRegion\x12<\n\ndeleted_by\x18\x10 \x01(\x0e\x32\x1d.plaudit.message.v1.DeletedByR\tdeletedBy\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01*n\n\tDeletedBy\x12\x1a\n\x16\x44\x45LETED_BY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45LETED_BY_SENDER\x10\x01\x12\x14\n\x10\x44\x45LETED_BY_ADMIN\x10\x02\x12\x18\n\x14\x44\x45LETED_BY_MODERATOR\x10\x03\x42\x38\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/message/v1/message.proto\x12\x12plaudit.message.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x05\n\x07Message\x12\x1d\n\nmessage_id\x18\x01 \x01(\tR\tmessageId\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x1b\n\tsender_id\x18\x03 \x01(\tR\x08senderId\x12\x18\n\x07\x63ontent\x18\x04 \x01(\tR\x07\x63ontent\x12!\n\x0c\x63ontent_type\x18\x05 \x01(\tR\x0b\x63ontentType\x12 \n\ttimestamp\x18\x06 \x01(\x03\x42\x02\x30\x02R\ttimestamp\x12#\n\x0bmessage_seq\x18\x07 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\x12\x1c\n\x07ordinal\x18\x08 \x01(\x03\x42\x02\x30\x02R\x07ordinal\x12\"\n\rclient_msg_id\x18\t \x01(\tR\x0b\x63lientMsgId\x12\x19\n\x08reply_to\x18\n \x01(\tR\x07replyTo\x12\x1a\n\x08mentions\x18\x0b \x03(\tR\x08mentions\x12\x45\n\x08metadata\x18\x0c \x03(\x0b\x32).plaudit.message.v1.Message.MetadataEntryR\x08metadata\x12\x37\n\tedit_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x65\x64itTime\x12;\n\x0b\x64\x65lete_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ndeleteTime\x12#\n\rorigin_region\x18\x0f \x01(\tR\x0coriginRegion\x12<\n\ndeleted_by\x18\x10 \x01(\x0e\x32\x1d.plaudit.message.v1.DeletedByR\tdeletedBy\x12#\n\rforward_count\x18\x11 \x01(\x05R\x0c\x66orwardCount\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01*n\n\tDeletedBy\x12\x1a\n\x16\x44\x45LETED_BY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x45LETED_BY_SENDER\x10\x01\x12\x14\n\x10\x44\x45LETED_BY_ADMIN\x10\x02\x12\x18\n\x14\x44\x45LETED_BY_MODERATOR\x10\x03\x42\x38\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGE'].fields_by_name['message_seq']._serialized_options = b'0\002'
   _globals['_MESSAGE'].fields_by_name['ordinal']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['ordinal']._serialized_options = b'0\002'
-  _globals['_DELETEDBY']._serialized_start=804
-  _globals['_DELETEDBY']._serialized_end=914
+  _globals['_DELETEDBY']._serialized_start=841
+  _globals['_DELETEDBY']._serialized_end=951
   _globals['_MESSAGE']._serialized_start=90
-  _globals['_MESSAGE']._serialized_end=802
-  _globals['_MESSAGE_METADATAENTRY']._serialized_start=743
-  _globals['_MESSAGE_METADATAENTRY']._serialized_end=802
+  _globals['_MESSAGE']._serialized_end=839
+  _globals['_MESSAGE_METADATAENTRY']._serialized_start=780
+  _globals['_MESSAGE_METADATAENTRY']._serialized_end=839
 # @@protoc_insertion_point(module_scope)

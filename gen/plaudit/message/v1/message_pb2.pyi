@@ -90,6 +90,7 @@ class Message(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     ORIGIN_REGION_FIELD_NUMBER: _builtins.int
     DELETED_BY_FIELD_NUMBER: _builtins.int
+    FORWARD_COUNT_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Its id, for example `msg_04g6h2k8l1m3n5o7p9q0r2s4tc_1k`: it names the conversation and `message_seq`."""
     conversation_id: _builtins.str
@@ -118,6 +119,8 @@ class Message(_message.Message):
     """The region in which it was sent; empty: there is one region only."""
     deleted_by: Global___DeletedBy.ValueType
     """Who has deleted it."""
+    forward_count: _builtins.int
+    """How often its content was forwarded to get here, from 1 to 5, which stands for 5 times and more; 0: the sender wrote it."""
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions."""
@@ -153,10 +156,11 @@ class Message(_message.Message):
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         origin_region: _builtins.str = ...,
         deleted_by: Global___DeletedBy.ValueType = ...,
+        forward_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time", "edit_time", b"edit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "delete_time", b"delete_time", "deleted_by", b"deleted_by", "edit_time", b"edit_time", "mentions", b"mentions", "message_id", b"message_id", "message_seq", b"message_seq", "metadata", b"metadata", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to", b"reply_to", "sender_id", b"sender_id", "timestamp", b"timestamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "delete_time", b"delete_time", "deleted_by", b"deleted_by", "edit_time", b"edit_time", "forward_count", b"forward_count", "mentions", b"mentions", "message_id", b"message_id", "message_seq", b"message_seq", "metadata", b"metadata", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to", b"reply_to", "sender_id", b"sender_id", "timestamp", b"timestamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,13 @@ from plaudit.message.v1.message_changes_pb2 import EditMessageRequest as EditMes
 from plaudit.message.v1.message_changes_pb2 import EditMessageResponse as EditMessageResponse
 from plaudit.message.v1.message_changes_pb2 import SendMessageRequest as SendMessageRequest
 from plaudit.message.v1.message_changes_pb2 import SendMessageResponse as SendMessageResponse
+from plaudit.message.v1.message_pins_pb2 import ListPinnedMessagesRequest as ListPinnedMessagesRequest
+from plaudit.message.v1.message_pins_pb2 import ListPinnedMessagesResponse as ListPinnedMessagesResponse
+from plaudit.message.v1.message_pins_pb2 import PinMessageRequest as PinMessageRequest
+from plaudit.message.v1.message_pins_pb2 import PinMessageResponse as PinMessageResponse
+from plaudit.message.v1.message_pins_pb2 import PinnedMessage as PinnedMessage
+from plaudit.message.v1.message_pins_pb2 import UnpinMessageRequest as UnpinMessageRequest
+from plaudit.message.v1.message_pins_pb2 import UnpinMessageResponse as UnpinMessageResponse
 from plaudit.message.v1.message_receipts_pb2 import ListReceiptsRequest as ListReceiptsRequest
 from plaudit.message.v1.message_receipts_pb2 import ListReceiptsResponse as ListReceiptsResponse
 from plaudit.message.v1.message_receipts_pb2 import MarkDeliveredRequest as MarkDeliveredRequest

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from plaudit.message.v1 import message_changes_pb2 as plaudit_dot_message_dot_v1_dot_message__changes__pb2
+from plaudit.message.v1 import message_pins_pb2 as plaudit_dot_message_dot_v1_dot_message__pins__pb2
 from plaudit.message.v1 import message_receipts_pb2 as plaudit_dot_message_dot_v1_dot_message__receipts__pb2
 from plaudit.message.v1 import message_service_pb2 as plaudit_dot_message_dot_v1_dot_message__service__pb2
 
@@ -88,6 +89,21 @@ class MessageServiceStub:
                 request_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsResponse.FromString,
                 _registered_method=True)
+        self.PinMessage = channel.unary_unary(
+                '/plaudit.message.v1.MessageService/PinMessage',
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.PinMessageRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.PinMessageResponse.FromString,
+                _registered_method=True)
+        self.UnpinMessage = channel.unary_unary(
+                '/plaudit.message.v1.MessageService/UnpinMessage',
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.UnpinMessageRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.UnpinMessageResponse.FromString,
+                _registered_method=True)
+        self.ListPinnedMessages = channel.unary_unary(
+                '/plaudit.message.v1.MessageService/ListPinnedMessages',
+                request_serializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.ListPinnedMessagesRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.ListPinnedMessagesResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -119,6 +135,10 @@ class MessageServiceServicer:
         of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
         `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
         its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+
+        With `forward_of` it sends the content of another message, marked as forwarded: `Message.forward_count`. Who wrote that
+        message and where is not told. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, where there is no such message, it was
+        deleted, or the caller may not see it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +216,32 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PinMessage(self, request, context):
+        """Pins a message for all members; in a group or channel only admins may.
+
+        The members get the push `message_changed`. A pinned message stays as it is, and a deleted one is no longer pinned.
+        Fails with `FAILED_PRECONDITION`, reason `PINS_FULL`, where 50 messages are pinned, and reason `MESSAGE_DELETED`, for
+        a deleted message, with `PERMISSION_DENIED`, reason `ADMINS_ONLY`, for members of a group or channel, and reason
+        `CANNOT_MESSAGE_USER`, where one of the two users of a direct conversation blocks the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpinMessage(self, request, context):
+        """Makes a message not pinned any more; fails as `PinMessage` does. A message that is not pinned stays so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPinnedMessages(self, request, context):
+        """Lists the pinned messages of a conversation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -238,6 +284,21 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.ListReceipts,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsResponse.SerializeToString,
+            ),
+            'PinMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinMessage,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.PinMessageRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.PinMessageResponse.SerializeToString,
+            ),
+            'UnpinMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpinMessage,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.UnpinMessageRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.UnpinMessageResponse.SerializeToString,
+            ),
+            'ListPinnedMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPinnedMessages,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.ListPinnedMessagesRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_message__pins__pb2.ListPinnedMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -468,6 +529,87 @@ class MessageService:
             '/plaudit.message.v1.MessageService/ListReceipts',
             plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_message__receipts__pb2.ListReceiptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PinMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.MessageService/PinMessage',
+            plaudit_dot_message_dot_v1_dot_message__pins__pb2.PinMessageRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__pins__pb2.PinMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpinMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.MessageService/UnpinMessage',
+            plaudit_dot_message_dot_v1_dot_message__pins__pb2.UnpinMessageRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__pins__pb2.UnpinMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPinnedMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.MessageService/ListPinnedMessages',
+            plaudit_dot_message_dot_v1_dot_message__pins__pb2.ListPinnedMessagesRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_message__pins__pb2.ListPinnedMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

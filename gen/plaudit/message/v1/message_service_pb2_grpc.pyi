@@ -6,6 +6,7 @@ Conversations, their members and their messages."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from plaudit.message.v1 import message_changes_pb2 as _message_changes_pb2
+from plaudit.message.v1 import message_pins_pb2 as _message_pins_pb2
 from plaudit.message.v1 import message_receipts_pb2 as _message_receipts_pb2
 from plaudit.message.v1 import message_service_pb2 as _message_service_pb2
 from plaudit.message.v1.message_changes_pb2 import DeleteMessageRequest as DeleteMessageRequest
@@ -14,6 +15,13 @@ from plaudit.message.v1.message_changes_pb2 import EditMessageRequest as EditMes
 from plaudit.message.v1.message_changes_pb2 import EditMessageResponse as EditMessageResponse
 from plaudit.message.v1.message_changes_pb2 import SendMessageRequest as SendMessageRequest
 from plaudit.message.v1.message_changes_pb2 import SendMessageResponse as SendMessageResponse
+from plaudit.message.v1.message_pins_pb2 import ListPinnedMessagesRequest as ListPinnedMessagesRequest
+from plaudit.message.v1.message_pins_pb2 import ListPinnedMessagesResponse as ListPinnedMessagesResponse
+from plaudit.message.v1.message_pins_pb2 import PinMessageRequest as PinMessageRequest
+from plaudit.message.v1.message_pins_pb2 import PinMessageResponse as PinMessageResponse
+from plaudit.message.v1.message_pins_pb2 import PinnedMessage as PinnedMessage
+from plaudit.message.v1.message_pins_pb2 import UnpinMessageRequest as UnpinMessageRequest
+from plaudit.message.v1.message_pins_pb2 import UnpinMessageResponse as UnpinMessageResponse
 from plaudit.message.v1.message_receipts_pb2 import ListReceiptsRequest as ListReceiptsRequest
 from plaudit.message.v1.message_receipts_pb2 import ListReceiptsResponse as ListReceiptsResponse
 from plaudit.message.v1.message_receipts_pb2 import MarkDeliveredRequest as MarkDeliveredRequest
@@ -73,6 +81,10 @@ class MessageServiceStub:
     of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
     `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
     its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+
+    With `forward_of` it sends the content of another message, marked as forwarded: `Message.forward_count`. Who wrote that
+    message and where is not told. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, where there is no such message, it was
+    deleted, or the caller may not see it.
     """
     EditMessage: _grpc.UnaryUnaryMultiCallable[_message_changes_pb2.EditMessageRequest, _message_changes_pb2.EditMessageResponse]
     """Replaces the text of a message; only its sender may, while a member.
@@ -118,6 +130,18 @@ class MessageServiceStub:
 
     Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel. Page tokens are as in `ListMessages`.
     """
+    PinMessage: _grpc.UnaryUnaryMultiCallable[_message_pins_pb2.PinMessageRequest, _message_pins_pb2.PinMessageResponse]
+    """Pins a message for all members; in a group or channel only admins may.
+
+    The members get the push `message_changed`. A pinned message stays as it is, and a deleted one is no longer pinned.
+    Fails with `FAILED_PRECONDITION`, reason `PINS_FULL`, where 50 messages are pinned, and reason `MESSAGE_DELETED`, for
+    a deleted message, with `PERMISSION_DENIED`, reason `ADMINS_ONLY`, for members of a group or channel, and reason
+    `CANNOT_MESSAGE_USER`, where one of the two users of a direct conversation blocks the other.
+    """
+    UnpinMessage: _grpc.UnaryUnaryMultiCallable[_message_pins_pb2.UnpinMessageRequest, _message_pins_pb2.UnpinMessageResponse]
+    """Makes a message not pinned any more; fails as `PinMessage` does. A message that is not pinned stays so."""
+    ListPinnedMessages: _grpc.UnaryUnaryMultiCallable[_message_pins_pb2.ListPinnedMessagesRequest, _message_pins_pb2.ListPinnedMessagesResponse]
+    """Lists the pinned messages of a conversation."""
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -150,6 +174,10 @@ class MessageServiceAsyncStub(MessageServiceStub):
     of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
     `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
     its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+
+    With `forward_of` it sends the content of another message, marked as forwarded: `Message.forward_count`. Who wrote that
+    message and where is not told. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, where there is no such message, it was
+    deleted, or the caller may not see it.
     """
     EditMessage: _aio.UnaryUnaryMultiCallable[_message_changes_pb2.EditMessageRequest, _message_changes_pb2.EditMessageResponse]  # type: ignore[assignment]
     """Replaces the text of a message; only its sender may, while a member.
@@ -195,6 +223,18 @@ class MessageServiceAsyncStub(MessageServiceStub):
 
     Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel. Page tokens are as in `ListMessages`.
     """
+    PinMessage: _aio.UnaryUnaryMultiCallable[_message_pins_pb2.PinMessageRequest, _message_pins_pb2.PinMessageResponse]  # type: ignore[assignment]
+    """Pins a message for all members; in a group or channel only admins may.
+
+    The members get the push `message_changed`. A pinned message stays as it is, and a deleted one is no longer pinned.
+    Fails with `FAILED_PRECONDITION`, reason `PINS_FULL`, where 50 messages are pinned, and reason `MESSAGE_DELETED`, for
+    a deleted message, with `PERMISSION_DENIED`, reason `ADMINS_ONLY`, for members of a group or channel, and reason
+    `CANNOT_MESSAGE_USER`, where one of the two users of a direct conversation blocks the other.
+    """
+    UnpinMessage: _aio.UnaryUnaryMultiCallable[_message_pins_pb2.UnpinMessageRequest, _message_pins_pb2.UnpinMessageResponse]  # type: ignore[assignment]
+    """Makes a message not pinned any more; fails as `PinMessage` does. A message that is not pinned stays so."""
+    ListPinnedMessages: _aio.UnaryUnaryMultiCallable[_message_pins_pb2.ListPinnedMessagesRequest, _message_pins_pb2.ListPinnedMessagesResponse]  # type: ignore[assignment]
+    """Lists the pinned messages of a conversation."""
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the messages of conversations, in one order for all members, and what each member has received and read.
@@ -230,6 +270,10 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         of the two blocks the other, and for a new one as `CreateConversation` does, and with `RESOURCE_EXHAUSTED`, reason
         `RATE_LIMITED`, above 20 messages and edits per second per user, 100 at once; those that a service sends for a user, by
         its scope `act-as`, are not limited. A frame without `id` is answered by a frame `receipt` with the status `sent`.
+
+        With `forward_of` it sends the content of another message, marked as forwarded: `Message.forward_count`. Who wrote that
+        message and where is not told. Fails with `NOT_FOUND`, reason `MESSAGE_NOT_FOUND`, where there is no such message, it was
+        deleted, or the caller may not see it.
         """
 
     @_abc_1.abstractmethod
@@ -317,5 +361,35 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with `FAILED_PRECONDITION`, reason `NO_RECEIPTS`, in a channel. Page tokens are as in `ListMessages`.
         """
+
+    @_abc_1.abstractmethod
+    def PinMessage(
+        self,
+        request: _message_pins_pb2.PinMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_pins_pb2.PinMessageResponse, _abc.Awaitable[_message_pins_pb2.PinMessageResponse]]:
+        """Pins a message for all members; in a group or channel only admins may.
+
+        The members get the push `message_changed`. A pinned message stays as it is, and a deleted one is no longer pinned.
+        Fails with `FAILED_PRECONDITION`, reason `PINS_FULL`, where 50 messages are pinned, and reason `MESSAGE_DELETED`, for
+        a deleted message, with `PERMISSION_DENIED`, reason `ADMINS_ONLY`, for members of a group or channel, and reason
+        `CANNOT_MESSAGE_USER`, where one of the two users of a direct conversation blocks the other.
+        """
+
+    @_abc_1.abstractmethod
+    def UnpinMessage(
+        self,
+        request: _message_pins_pb2.UnpinMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_pins_pb2.UnpinMessageResponse, _abc.Awaitable[_message_pins_pb2.UnpinMessageResponse]]:
+        """Makes a message not pinned any more; fails as `PinMessage` does. A message that is not pinned stays so."""
+
+    @_abc_1.abstractmethod
+    def ListPinnedMessages(
+        self,
+        request: _message_pins_pb2.ListPinnedMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_pins_pb2.ListPinnedMessagesResponse, _abc.Awaitable[_message_pins_pb2.ListPinnedMessagesResponse]]:
+        """Lists the pinned messages of a conversation."""
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -60,6 +60,7 @@ class NewMessage(_message.Message):
     MENTIONS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     ORIGIN_REGION_FIELD_NUMBER: _builtins.int
+    FORWARD_COUNT_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Its id, for example `msg_04g6h2k8l1m3n5o7p9q0r2s4tc_1k`. The same push may come again: drop an id that is there."""
     conversation_id: _builtins.str
@@ -82,6 +83,8 @@ class NewMessage(_message.Message):
     """The message that it replies to; empty: none."""
     origin_region: _builtins.str
     """The region in which it was sent; empty: there is one region only."""
+    forward_count: _builtins.int
+    """How often its content was forwarded: see `Message.forward_count`."""
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions."""
@@ -106,10 +109,11 @@ class NewMessage(_message.Message):
         mentions: _abc.Iterable[_builtins.str] | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         origin_region: _builtins.str = ...,
+        forward_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "mentions", b"mentions", "message_id", b"message_id", "message_seq", b"message_seq", "metadata", b"metadata", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to", b"reply_to", "sender_id", b"sender_id", "timestamp", b"timestamp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "forward_count", b"forward_count", "mentions", b"mentions", "message_id", b"message_id", "message_seq", b"message_seq", "metadata", b"metadata", "ordinal", b"ordinal", "origin_region", b"origin_region", "reply_to", b"reply_to", "sender_id", b"sender_id", "timestamp", b"timestamp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -117,7 +121,9 @@ Global___NewMessage: _TypeAlias = NewMessage  # noqa: Y015
 
 @_typing.final
 class MessageChanged(_message.Message):
-    """A message of a conversation of the user was edited or deleted. Pushed to the topic `users/<id>` of each member."""
+    """A message of a conversation of the user was edited, deleted, pinned or unpinned. Pushed to the topic `users/<id>` of each
+    member.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -127,7 +133,7 @@ class MessageChanged(_message.Message):
     """The conversation."""
     @_builtins.property
     def change(self) -> _change_pb2.Change:
-        """The edit or deletion. Of the message it has the id, the number, and what an edit or deletion changes."""
+        """What has changed. Of the message it has the id, the number, and what an edit or deletion changes."""
 
     def __init__(
         self,

@@ -23,13 +23,15 @@ from message_svc.commands import (
     MarkDelivered,
     MarkRead,
     Outcome,
+    PinMessage,
     RemoveMember,
     Send,
     SetMembership,
     SetRole,
+    UnpinMessage,
     Update,
 )
-from message_svc.domain import Body, Item, ItemType, Kind, Member, Role
+from message_svc.domain import Body, Item, ItemType, Kind, Member, Pin, Role
 from message_svc.model import conversation
 from message_svc.model.model import ModelLimits
 from tests.unit.message_svc.shards import NOW, TENANT, Shard, items_of, unread_by_log
@@ -44,6 +46,8 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Send, bodies, st.sampled_from((-1, 0, 1))),
     st.builds(Edit, seqs, st.sampled_from("xyz"), NONE, NONE),
     st.builds(Delete, seqs),
+    st.builds(PinMessage, seqs),
+    st.builds(UnpinMessage, seqs),
     st.builds(MarkRead, seqs, st.booleans()),
     st.builds(MarkDelivered, seqs, st.sampled_from(("phone", "laptop"))),
     st.builds(AddMembers, st.lists(users, min_size=1, max_size=2).map(tuple)),
@@ -92,6 +96,18 @@ class Oracle:
             self.roles[item.users[0]] = item.role
 
 
+def pins_by_log(items: list[Item]) -> list[Pin]:
+    """The pinned messages, as the log itself says."""
+    pins: dict[int, Pin] = {}
+    for item in items:
+        if item.type is ItemType.PINNED:
+            assert item.subject not in pins, "a message is pinned twice"
+            pins[item.subject] = Pin(item.subject, item.seq)
+        elif item.type in (ItemType.UNPINNED, ItemType.DELETE):
+            pins.pop(item.subject, None)
+    return list(pins.values())
+
+
 def check(shard: Shard, group: str, oracle: Oracle, before: dict[str, Member]) -> dict[str, Member]:
     """Compares the rows with the log; returns the rows of the members."""
     head = shard.head(group)
@@ -102,6 +118,7 @@ def check(shard: Shard, group: str, oracle: Oracle, before: dict[str, Member]) -
     assert head.members == sum(role is not Role.NONE for role in oracle.roles.values())
     assert head.admins == sum(role is Role.ADMIN for role in oracle.roles.values())
     assert head.admins or not head.members
+    assert list(head.pinned) == pins_by_log(items)
     for user, row in rows.items():
         if not row.spans:
             continue  # deleted
