@@ -23,7 +23,7 @@ def mint(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="What it may. A service: act-as (the default), tenants, audit, sessions, erase, moderate; "
+            help="What it may. A service: act-as (the default), tenants, audit, sessions, erase, export, moderate; "
             "a user: moderate."
         ),
     ] = None,

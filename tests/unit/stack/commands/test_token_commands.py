@@ -161,10 +161,10 @@ def test_a_scope_that_no_contract_names_is_refused(keys: Keys) -> None:
         refused = run("mint", "feed", "--service", "--scope", "audit", "--scope", wrong)
         assert (refused.exit_code, refused.stdout) == (1, "")
         assert (
-            f"there is no scope {wrong!r}; the scopes are act-as, tenants, audit, erase, moderate, sessions"
+            f"there is no scope {wrong!r}; the scopes are act-as, tenants, audit, erase, export, moderate, sessions"
             in refused.stderr
         )
-    for good in ("act-as", "tenants", "audit", "erase", "moderate", "sessions"):
+    for good in ("act-as", "tenants", "audit", "erase", "export", "moderate", "sessions"):
         assert run("mint", "feed", "--service", "--scope", good).exit_code == 0
 
 
