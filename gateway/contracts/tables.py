@@ -182,7 +182,7 @@ def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) ->
         is_idempotent=level == MethodOptions.IDEMPOTENT,
         answered_as=rule.answered_as,
         http_status=method.options.Extensions[options_pb2.http_status] or 200,
-        scope=method.options.Extensions[options_pb2.scope],
+        scope=method.options.Extensions[options_pb2.scope] if access == options_pb2.ACCESS_SCOPE else "",
     )
 
 
