@@ -80,6 +80,9 @@ class SingleProcess:
     def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
         """See `gateway.ports.Directory`."""
 
+    def on_logged_out(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """See `gateway.ports.Directory`."""
+
 
 async def _serve(http: str, listen: str, data: Path) -> None:
     keys, here, servicer = open_keys(data / "keys"), SingleProcess(), NullReactionService()

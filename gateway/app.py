@@ -75,6 +75,7 @@ async def opened(
         tasks = await stack.enter_async_context(task_scope())
         node = Node(node_id, config, tables, mesh, directory, verifier, clock, secret=secret, spawn=tasks.start)
         directory.on_fenced(node.sessions.fence)
+        directory.on_logged_out(node.sessions.log_out)
         rest = Rest(config, tables, mesh, verifier, clock, node.budgets, lambda: not node.draining and is_ready())
         app = application(rest, config, *logins, *references(tables, config.socket.path or "/", contracts))
         await stack.enter_async_context(background(node.run_timers()))

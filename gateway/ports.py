@@ -62,6 +62,10 @@ class Directory(Protocol):
         """Calls back with the ids of sessions that later ones of the same device have replaced."""
         ...
 
+    def on_logged_out(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """Calls back with the ids of sessions whose user has logged out their device."""
+        ...
+
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """Registers a session that opened here, or moved here from another node."""
         ...

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from kit.clock import Clock, SystemClock
 from kit.ids import new_id
+from kit.rpc.mesh import Mesh
 from kit.rpc.server import Hosted
 from kit.tasks import background
 from plaudit.session.v1 import session_registry_service_pb2_grpc as pb_grpc
 from session_registry import metrics
 from session_registry.adapters.cassandra_lease import CassandraLease
+from session_registry.adapters.mesh_leader import MeshLeader
 from session_registry.adapters.redis_lease import RedisLease
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.adapters.single_node import SingleNodeLeadership
@@ -36,11 +38,13 @@ async def opened(
     cassandra: Cassandra | None = None,
     redis: Redis | None = None,
     address: Callable[[], str] = str,
+    mesh: Mesh | None = None,
 ) -> AsyncIterator[list[Hosted]]:
     """Runs everything but the server for the block. Nothing is kept on disk.
 
     With an engine, this registry is one of several that elect a leader, in Cassandra where there is one, as soon as
-    `address` returns the address it serves at. Without, it is the only one. Routes are kept in Redis, if at all.
+    `address` returns the address it serves at; `mesh` leads to the others. Without, it is the only one. Routes are kept
+    in Redis, if at all.
     """
     clock = clock or SystemClock()
     leadership: Leadership = SingleNodeLeadership(clock)
@@ -54,7 +58,7 @@ async def opened(
     if store is not None:
         leadership = LeaseLeadership(store, clock, name=new_id(), address=address, seconds=seconds)
     routes = RedisRoutes(redis, config.route_seconds) if redis is not None else None
-    elected = ElectedRegistry(config, clock, leadership, routes)
+    elected = ElectedRegistry(config, clock, leadership, routes, MeshLeader(mesh) if mesh is not None else None)
     metrics.show(elected.sizes)
     add = pb_grpc.add_SessionRegistryServiceServicer_to_server
     async with background(elected.campaign()):

@@ -39,6 +39,7 @@ def response_to_pb(response: NodeResponse) -> pb.AttachResponse:
         epoch=response.epoch,
         lease_ms=round(response.lease * 1000),
         fenced=response.fenced,
+        logged_out=response.logged_out,
         granted=[pb.Grant(session_id=one.session_id, epoch=one.epoch) for one in response.granted],
     )
 

@@ -99,12 +99,13 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Effects:
     """The effects of an operation: sessions granted to their node, sessions fenced, changes for watchers, and sessions
-    that ended by themselves or with their node."""
+    that ended by themselves or with their node, and those whose user has logged out their device."""
 
     granted: tuple[Session, ...] = ()
     fenced: tuple[Session, ...] = ()
     delta: Delta = Delta()
     ended: tuple[Session, ...] = ()
+    logged_out: tuple[Session, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

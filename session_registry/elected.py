@@ -17,7 +17,7 @@ from session_registry import metrics
 from session_registry.config import Config
 from session_registry.domain import FoundSessions, Node, Term
 from session_registry.errors import NotLeader
-from session_registry.ports import Leadership, Routes
+from session_registry.ports import LeaderCalls, Leadership, Routes
 from session_registry.route_writer import RouteWriter
 from session_registry.service import Registry
 
@@ -27,7 +27,16 @@ log = structlog.get_logger()
 class ElectedRegistry:
     """Makes one `Registry` per term, so that no state gets from one term into another."""
 
-    def __init__(self, config: Config, clock: Clock, leadership: Leadership, routes: Routes | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        leadership: Leadership,
+        routes: Routes | None,
+        leader_calls: LeaderCalls | None = None,
+    ) -> None:
+        """`leader_calls` None: what only the leader can do is refused elsewhere."""
+        self._leader_calls = leader_calls
         self._config = config
         self._clock = clock
         self._leadership = leadership
@@ -67,6 +76,18 @@ class ElectedRegistry:
             return [bool(registry.sessions_of(*user)) for user in users], False
         found = await asyncio.gather(*(self.sessions_of(*user) for user in users))
         return [bool(one.sessions) for one in found], any(one.from_routes for one in found)
+
+    async def end_sessions(self, who: Caller, device: str, except_device: str) -> int:
+        """Ends sessions of the caller, at the registry that leads; returns how many. Raises Invalid, Unavailable."""
+        if not who.user:
+            raise Invalid("say for whom: the sessions are those of a user", field="user")
+        try:
+            return self.registry().end_sessions(who.tenant, who.user, device=device, except_device=except_device)
+        except NotLeader:
+            leader = self._leadership.leader()
+            if self._leader_calls is None or not leader:
+                raise
+            return await self._leader_calls.end_sessions(leader, who, device, except_device)
 
     async def campaign(self) -> None:
         """Stands for election, and leads when elected, until it is cancelled."""

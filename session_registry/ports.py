@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from kit.auth.caller import Caller
 from session_registry.domain import Node, Session, Term
 from session_registry.lease import Lease
 
@@ -117,4 +118,12 @@ class Routes(Protocol):
 
     async def nodes(self) -> Sequence[Node]:
         """The nodes as the last leader knew them."""
+        ...
+
+
+class LeaderCalls(Protocol):
+    """Calls of the registry that leads."""
+
+    async def end_sessions(self, leader: str, who: Caller, device: str, except_device: str) -> int:
+        """Ends sessions of the caller, as `ElectedRegistry.end_sessions` does. Raises `kit.errors.Unavailable`."""
         ...

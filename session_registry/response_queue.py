@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from session_registry.domain import Session
 
@@ -20,6 +20,7 @@ class NodeResponse:
     lease: float = 0.0
     fenced: tuple[str, ...] = ()
     granted: tuple[Session, ...] = ()
+    logged_out: tuple[str, ...] = ()
 
 
 class ResponseQueue:
@@ -44,9 +45,14 @@ class ResponseQueue:
         """Adds fences after all earlier grants. Bounded by the sessions of the node: each is fenced once."""
         last = self._responses[-1] if self._responses else None
         if last is not None and not last.granted:
-            self._responses[-1] = NodeResponse(last.epoch, last.lease, (*last.fenced, *session_ids))
+            self._responses[-1] = replace(last, fenced=(*last.fenced, *session_ids))
         else:
             self._responses.append(NodeResponse(fenced=tuple(session_ids)))
+        self._wake.set()
+
+    def log_out(self, session_ids: Sequence[str]) -> None:
+        """Adds the ends of sessions, after all earlier grants. Bounded as fences are."""
+        self._responses.append(NodeResponse(logged_out=tuple(session_ids)))
         self._wake.set()
 
     def close(self, failure: Exception | None = None) -> None:

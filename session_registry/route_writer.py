@@ -43,7 +43,7 @@ class RouteWriter:
         """Adds the changes that follow from effects."""
         for session in effects.ended:
             self._add(session, live=False)
-        for session in effects.fenced:
+        for session in (*effects.fenced, *effects.logged_out):
             self._add(session, live=False)
         for node_id in effects.delta.down:
             node = self._nodes.pop(node_id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -143,6 +143,14 @@ class Registry:
         """The live sessions of a user, oldest first."""
         return self._table.sessions_of(tenant, user)
 
+    def end_sessions(self, tenant: str, user: str, *, device: str = "", except_device: str = "") -> int:
+        """Ends the session of a device or, where none is named, of all devices but one; returns how many. Raises
+        NotLeader."""
+        self.check()
+        effects = self._table.end_sessions(tenant, user, device=device, except_device=except_device)
+        self._apply_effects(effects)
+        return len(effects.logged_out)
+
     def expire(self) -> None:
         """Removes the nodes whose lease is over."""
         effects = self._table.expire(self._clock.monotonic())
@@ -218,11 +226,10 @@ class Registry:
             self._settle(link.node.node_id)
 
     def _apply_effects(self, effects: Effects) -> None:
-        by_node: dict[str, list[str]] = {}
-        for session in effects.fenced:
-            by_node.setdefault(session.node_id, []).append(session.session_id)
-        for node_id, session_ids in by_node.items():
+        for node_id, session_ids in _by_node(effects.fenced):
             self._links[node_id].responses.fence(session_ids)
+        for node_id, session_ids in _by_node(effects.logged_out):
+            self._links[node_id].responses.log_out(session_ids)
         if effects.delta:
             for watcher in [one for one in self._watchers if not one.add(effects.delta)]:
                 self._watchers.discard(watcher)
@@ -247,6 +254,13 @@ class Registry:
             yield buffer
         finally:
             self._watchers.discard(buffer)
+
+
+def _by_node(sessions: Sequence[Session]) -> Iterable[tuple[str, list[str]]]:
+    by_node: dict[str, list[str]] = {}
+    for session in sessions:
+        by_node.setdefault(session.node_id, []).append(session.session_id)
+    return by_node.items()
 
 
 def _chunks(delta: Delta) -> Iterator[tuple[Delta, bool]]:

@@ -79,6 +79,11 @@ class SessionRegistryServicer(pb_grpc.SessionRegistryServiceServicer):
         """See the contract."""
         return codec.export_to_pb(await self._elected.sessions_of(request.tenant, request.user))
 
+    async def EndSessions(self, request: pb.EndSessionsRequest, context: Any) -> pb.EndSessionsResponse:
+        """See the contract."""
+        ended = await self._elected.end_sessions(caller(), request.device_id, request.all_except_device_id)
+        return pb.EndSessionsResponse(ended=ended)
+
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Any) -> pb.ListSessionsResponse:
         """See the contract."""
         tenant, user = session_owner(caller(), request.user)

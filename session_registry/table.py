@@ -96,6 +96,17 @@ class Table:
         ]
         return Effects(tuple(granted), tuple(fenced), Delta(interests=tuple(interests)), tuple(ended))
 
+    def end_sessions(self, tenant: str, user: str, *, device: str = "", except_device: str = "") -> Effects:
+        """Ends the session of a device of a user or, where none is named, those of all devices but one."""
+        sessions = self._users.get((tenant, user), {}).values()
+        if device:
+            over = tuple(session for session in sessions if session.device == device)
+        else:
+            over = tuple(session for session in sessions if session.device != except_device)
+        for session in over:
+            self._remove(session)
+        return Effects(logged_out=over)
+
     def leave(self, node_id: str, epoch: int) -> Effects:
         """Removes a node with all it holds; does nothing where it is gone or has attached again."""
         attached = self._nodes.get(node_id)

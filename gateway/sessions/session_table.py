@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gateway import metrics
 from gateway.config import ResumeLimits
@@ -10,7 +10,9 @@ from gateway.fanout.durable_topics import DurableTopics
 from gateway.ports import Directory
 from gateway.sessions.connection import Connection
 from gateway.sessions.detached_sessions import DetachedSession, DetachedSessions
+from gateway.sessions.effects import Effect
 from gateway.sessions.replay_buffer import MemoryBudget, ReplayBuffer
+from gateway.sessions.session import Session
 from kit.ids import new_id
 
 # After these close codes the client does not resume the session.
@@ -98,10 +100,17 @@ class SessionTable:
 
     def fence(self, session_ids: Iterable[str]) -> None:
         """Ends sessions that later ones of the same device have replaced; unknown ids are ignored."""
+        self._end(session_ids, lambda session: session.fenced())
+
+    def log_out(self, session_ids: Iterable[str]) -> None:
+        """Ends sessions whose user has logged out their device; unknown ids are ignored."""
+        self._end(session_ids, lambda session: session.ended())
+
+    def _end(self, session_ids: Iterable[str], end: Callable[[Session], Sequence[Effect]]) -> None:
         for session_id in session_ids:
             connection = self.connected.get(session_id)
             if connection is not None:
-                connection.run(connection.session.fenced())
+                connection.run(end(connection.session))
             else:
                 self.detached.discard(session_id)
 

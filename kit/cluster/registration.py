@@ -53,6 +53,7 @@ class Registration:
         """The epoch of the last attachment; 0 before the first."""
         self._lease = self._heard_at = 0.0
         self._on_fenced = on_fenced
+        self._on_logged_out: OnFenced | None = None
         self._clock = clock or SystemClock()
         self._state = RegistrationState()
         self._wake = asyncio.Event()
@@ -64,6 +65,11 @@ class Registration:
         """Sets the callback for ids of sessions that a later login has replaced; the registry has closed them
         already."""
         self._on_fenced = callback
+
+    def on_logged_out(self, callback: OnFenced) -> None:
+        """Sets the callback for ids of sessions whose user has logged out their device; the registry has closed them
+        already."""
+        self._on_logged_out = callback
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         """A session was opened: it owns its device until a later login."""
@@ -196,6 +202,9 @@ class Registration:
         self._state.granted(response.granted)
         if fenced and self._on_fenced is not None:
             self._on_fenced(fenced)
+        logged_out = self._state.fenced(response.logged_out)
+        if logged_out and self._on_logged_out is not None:
+            self._on_logged_out(logged_out)
 
 
 async def _read(call: Any, timeout: float) -> pb.AttachResponse:

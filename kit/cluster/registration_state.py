@@ -101,7 +101,7 @@ class RegistrationState:
                 session.epoch = grant.epoch
 
     def fenced(self, session_ids: Iterable[str]) -> list[str]:
-        """Removes sessions that a later login has replaced, and returns those that have to be closed.
+        """Removes sessions that the registry has closed, and returns those whose sockets have to be closed.
 
         Leaves sessions that were reported or opened again under the same id and are not granted yet.
         """

@@ -156,7 +156,7 @@ async def _open_services(stack: AsyncExitStack, settings: Settings, mesh: Mesh, 
     if "session_registry" in settings.services:
         hosted += await stack.enter_async_context(
             session_registry.app.opened(
-                settings.session, cassandra=cassandra, redis=redis, address=lambda: mesh.own_address
+                settings.session, cassandra=cassandra, redis=redis, address=lambda: mesh.own_address, mesh=mesh
             )
         )
     if not {"reaction_svc", "counter_svc", "fanout_svc", "message_svc"} & set(settings.services):

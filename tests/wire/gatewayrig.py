@@ -117,10 +117,14 @@ class RecordingDirectory:
 
     events: list[tuple[str, ...]] = field(default_factory=list)
     fence: Callable[[Sequence[str]], None] = lambda _: None
+    log_out: Callable[[Sequence[str]], None] = lambda _: None
     on_subscribe: Callable[[str, str], None] = lambda tenant, topic: None
 
     def on_fenced(self, callback: Callable[[Sequence[str]], None]) -> None:
         self.fence = callback
+
+    def on_logged_out(self, callback: Callable[[Sequence[str]], None]) -> None:
+        self.log_out = callback
 
     def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
         self.events.append(("opened", session_id, tenant, user, device))

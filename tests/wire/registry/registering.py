@@ -67,6 +67,7 @@ class Gateway:
 
     registration: Registration
     fenced: list[str] = field(default_factory=list)
+    logged_out: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -74,6 +75,7 @@ async def gateway(mesh: Mesh, address: str, name: str) -> AsyncIterator[Gateway]
     """A node that is attached for the block."""
     node = Gateway(Registration(name))
     node.registration.on_fenced(lambda session_ids: node.fenced.extend(session_ids))
+    node.registration.on_logged_out(lambda session_ids: node.logged_out.extend(session_ids))
     async with node.registration.running(mesh, address, f"{name}:1", [ECHO]):
         async with asyncio.timeout(TIMEOUT):
             await node.registration.attached()

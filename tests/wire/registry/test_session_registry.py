@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import grpc
 
@@ -67,6 +68,42 @@ async def test_a_later_login_of_the_device_on_another_node_fences_the_first(keys
         await until(lambda: one.fenced == ["s1"])
         await owner_is(reach, server.address, "alice", ("n1", "s2"), ("n2", "s3"))
         assert two.fenced == []
+
+
+async def test_a_user_logs_out_devices_on_all_nodes(keys: Keys) -> None:
+    async with (
+        registry(keys) as server,
+        mesh(keys) as reach,
+        gateway(reach, server.address, "n1") as one,
+        gateway(reach, server.address, "n2") as two,
+    ):
+        one.registration.opened("s1", "acme", "alice", "phone")
+        await owner_is(reach, server.address, "alice", ("n1", "s1"))
+        two.registration.opened("s2", "acme", "alice", "laptop")
+        two.registration.opened("s3", "acme", "alice", "")
+        one.registration.opened("s4", "acme", "bob", "phone")
+        await owner_is(reach, server.address, "bob", ("n1", "s4"))
+        await owner_is(reach, server.address, "alice", ("n1", "s1"), ("n2", "s2"), ("n2", "s3"))
+        stub: Any = pb_grpc.SessionRegistryServiceStub(reach.channel(server.address))
+        token = keys.minter().mint_user("alice", "acme")
+
+        async def end(**fields: str) -> int:
+            request = pb.EndSessionsRequest(**fields)
+            return int((await stub.EndSessions(request, metadata=(("authorization", f"Bearer {token}"),))).ended)
+
+        assert await end(all_except_device_id="phone") == 2
+        async with asyncio.timeout(1):
+            await until(lambda: sorted(two.logged_out) == ["s2", "s3"])
+        await owner_is(reach, server.address, "alice", ("n1", "s1"))
+        assert await end(device_id="phone") == 1
+        await until(lambda: one.logged_out == ["s1"])
+        assert await end(device_id="phone") == 0
+        await owner_is(reach, server.address, "alice")
+        await owner_is(reach, server.address, "bob", ("n1", "s4"))
+        assert (one.fenced, two.fenced) == ([], [])
+        # It may log in again.
+        one.registration.opened("s5", "acme", "alice", "phone")
+        await owner_is(reach, server.address, "alice", ("n1", "s5"))
 
 
 async def test_a_silent_node_is_removed_when_its_lease_is_over(keys: Keys) -> None:

@@ -96,6 +96,17 @@ async def test_a_fenced_session_cannot_be_resumed(tmp_path: Path) -> None:
         assert (await resume(second, welcome, 0, {OWN: 0}))["verdict"] == "reset"
 
 
+async def test_a_session_that_is_logged_out_cannot_be_resumed(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig, rig.socket(hello=False) as one, rig.socket(hello=False) as two:
+        welcomes = [await opened(client, OWN) for client in (one, two)]
+        await disconnect(rig, two)  # it waits for its client
+        rig.directory.log_out([welcome["session"] for welcome in welcomes])
+        assert await one.closed() == 4505
+        for welcome in welcomes:
+            async with rig.socket(hello=False) as again:
+                assert (await resume(again, welcome, 0, {OWN: 0}))["verdict"] == "reset"
+
+
 async def test_above_the_limit_the_oldest_detached_sessions_are_reset(tmp_path: Path) -> None:
     config = Config(resume=ResumeLimits(sessions=1))
     async with running(tmp_path, config=config) as rig, rig.socket(hello=False) as one, rig.socket(hello=False) as two:

@@ -83,6 +83,13 @@ async def test_an_open_socket_ends_when_its_token_expires(rig: Rig) -> None:
         assert await client.closed() == 4500
 
 
+async def test_a_session_that_is_logged_out_is_closed_with_4505(rig: Rig) -> None:
+    async with rig.socket(hello=False) as client:
+        welcome = await client.hello()
+        rig.directory.log_out(["someone-else", welcome["session"]])
+        assert await client.closed() == 4505
+
+
 async def test_a_fenced_session_is_closed_with_4504(rig: Rig) -> None:
     async with rig.socket(hello=False) as client:
         welcome = await client.hello()

@@ -91,6 +91,7 @@ class AttachResponse(_message.Message):
     LEASE_MS_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
     GRANTED_FIELD_NUMBER: _builtins.int
+    LOGGED_OUT_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """In the first response: the node's epoch."""
     lease_ms: _builtins.int
@@ -106,6 +107,10 @@ class AttachResponse(_message.Message):
         `fenced` comes first.
         """
 
+    @_builtins.property
+    def logged_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of sessions of this node whose user has logged out their device: close them with 4505."""
+
     def __init__(
         self,
         *,
@@ -113,10 +118,11 @@ class AttachResponse(_message.Message):
         lease_ms: _builtins.int = ...,
         fenced: _abc.Iterable[_builtins.str] | None = ...,
         granted: _abc.Iterable[Global___Grant] | None = ...,
+        logged_out: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "fenced", b"fenced", "granted", b"granted", "lease_ms", b"lease_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "fenced", b"fenced", "granted", b"granted", "lease_ms", b"lease_ms", "logged_out", b"logged_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -455,3 +461,51 @@ class ExportSessionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportSessionsResponse: _TypeAlias = ExportSessionsResponse  # noqa: Y015
+
+@_typing.final
+class EndSessionsRequest(_message.Message):
+    """Request for `EndSessions`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    ALL_EXCEPT_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    device_id: _builtins.str
+    """The device to log out, as in its `hello`, for example `phone`."""
+    all_except_device_id: _builtins.str
+    """Log out all devices but this one, for example `laptop`; sessions of devices without a name end, too."""
+    def __init__(
+        self,
+        *,
+        device_id: _builtins.str = ...,
+        all_except_device_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_except_device_id", b"all_except_device_id", "device_id", b"device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionsRequest: _TypeAlias = EndSessionsRequest  # noqa: Y015
+
+@_typing.final
+class EndSessionsResponse(_message.Message):
+    """Response for `EndSessions`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_FIELD_NUMBER: _builtins.int
+    ended: _builtins.int
+    """How many sessions this call has ended."""
+    def __init__(
+        self,
+        *,
+        ended: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndSessionsResponse: _TypeAlias = EndSessionsResponse  # noqa: Y015

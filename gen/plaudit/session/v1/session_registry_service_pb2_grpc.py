@@ -72,6 +72,11 @@ class SessionRegistryServiceStub:
                 request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsRequest.SerializeToString,
                 response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsResponse.FromString,
                 _registered_method=True)
+        self.EndSessions = channel.unary_unary(
+                '/plaudit.session.v1.SessionRegistryService/EndSessions',
+                request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.EndSessionsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.EndSessionsResponse.FromString,
+                _registered_method=True)
 
 
 class SessionRegistryServiceServicer:
@@ -147,6 +152,18 @@ class SessionRegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EndSessions(self, request, context):
+        """Logs out devices of the caller: one that is named, or all others.
+
+        Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
+        closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
+        device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
+        moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionRegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +196,11 @@ def add_SessionRegistryServiceServicer_to_server(servicer, server):
                     servicer.ExportSessions,
                     request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsRequest.FromString,
                     response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsResponse.SerializeToString,
+            ),
+            'EndSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSessions,
+                    request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.EndSessionsRequest.FromString,
+                    response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.EndSessionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -351,6 +373,33 @@ class SessionRegistryService:
             '/plaudit.session.v1.SessionRegistryService/ExportSessions',
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsRequest.SerializeToString,
             plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.ExportSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.session.v1.SessionRegistryService/EndSessions',
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.EndSessionsRequest.SerializeToString,
+            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.EndSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,6 +78,14 @@ class SessionRegistryServiceStub:
     """
     ExportSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.ExportSessionsRequest, _session_registry_service_pb2.ExportSessionsResponse]
     """Exports the live sessions of a person, on one page."""
+    EndSessions: _grpc.UnaryUnaryMultiCallable[_session_registry_service_pb2.EndSessionsRequest, _session_registry_service_pb2.EndSessionsResponse]
+    """Logs out devices of the caller: one that is named, or all others.
+
+    Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
+    closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
+    device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
+    moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+    """
 
 @_typing.type_check_only
 class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
@@ -129,6 +137,14 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
     """
     ExportSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.ExportSessionsRequest, _session_registry_service_pb2.ExportSessionsResponse]  # type: ignore[assignment]
     """Exports the live sessions of a person, on one page."""
+    EndSessions: _aio.UnaryUnaryMultiCallable[_session_registry_service_pb2.EndSessionsRequest, _session_registry_service_pb2.EndSessionsResponse]  # type: ignore[assignment]
+    """Logs out devices of the caller: one that is named, or all others.
+
+    Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
+    closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
+    device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
+    moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+    """
 
 class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Knows the live nodes, the sessions they hold and the topics they want.
@@ -213,5 +229,19 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_session_registry_service_pb2.ExportSessionsResponse, _abc.Awaitable[_session_registry_service_pb2.ExportSessionsResponse]]:
         """Exports the live sessions of a person, on one page."""
+
+    @_abc_1.abstractmethod
+    def EndSessions(
+        self,
+        request: _session_registry_service_pb2.EndSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_registry_service_pb2.EndSessionsResponse, _abc.Awaitable[_session_registry_service_pb2.EndSessionsResponse]]:
+        """Logs out devices of the caller: one that is named, or all others.
+
+        Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
+        closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
+        device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
+        moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+        """
 
 def add_SessionRegistryServiceServicer_to_server(servicer: SessionRegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

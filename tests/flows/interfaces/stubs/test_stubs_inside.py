@@ -127,6 +127,17 @@ class TestSessionRegistryService:
         error = failure(lambda: registry.ListSessions(others, metadata=as_alice, timeout=5))
         assert kind(error)[0] == "PERMISSION_DENIED"
 
+    def test_users_end_only_their_own_sessions(
+        self, registry: session_grpc.SessionRegistryServiceStub, as_alice: Metadata, as_service: Metadata
+    ) -> None:
+        request = session.EndSessionsRequest(device_id="nowhere")
+        assert registry.EndSessions(request, metadata=as_alice, timeout=5).ended == 0
+        error = failure(lambda: registry.EndSessions(request, metadata=as_service, timeout=5))
+        assert (kind(error)[0], error.field) == ("INVALID_ARGUMENT", "user")
+        nothing = session.EndSessionsRequest()
+        error = failure(lambda: registry.EndSessions(nothing, metadata=as_alice, timeout=5))
+        assert kind(error)[0] == "INVALID_ARGUMENT"
+
 
 class TestFanoutService:
     def test_a_topic_without_subscribers_is_described_as_such(
