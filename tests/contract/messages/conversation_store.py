@@ -214,7 +214,8 @@ class ConversationStoreContract:
         view = await engine.view(group, "bob")
         assert view.head.pinned == (Pin(two.seq, first.seq), Pin(one.seq, second.seq))
         rows = await engine.reads.find_items(view, [one.seq, two.seq, first.seq])
-        assert [row.item.body.forwards for row in rows.values() if row.item.body is not None] == [0, 5]
+        bodies = [rows[sent.seq].item.body for sent in (one, two)]
+        assert [body.forwards for body in bodies if body is not None] == [0, 5]
         assert (rows[first.seq].item.type, rows[first.seq].item.subject) == (ItemType.PINNED, two.seq)
         await engine.do(group, "alice", Delete(two.seq))
         assert (await engine.view(group, "bob")).head.pinned == (Pin(one.seq, second.seq),)
