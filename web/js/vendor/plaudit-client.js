@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: b17a7be1cf1da6c304c975eb6757f620d5ab8aa198bba4e811718250f38c0414
-// text: d1b494aa95d2db7142132c4ad84ee7c68424ef253d44615a50d4e66f7dddf00c
+// sources: 8e0f85f3449f4da7bde5f46d2fb40f72e2e216b0bb97c4024ba102f314f6d79c
+// text: d524d17a8cb090a410ab7744ce57ecb117c66f95ac9fcb07d2b022ad567f7b38
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -1002,6 +1002,7 @@ var Backlog = class {
 // src/messages/commands.ts
 /** The commands of `Messenger`. They resolve once the server has made the change, and reject where it refuses it. */
 var ConversationCommands = class extends Events {
+	#settings = /* @__PURE__ */ new Map();
 	/** The id of the direct conversation with a user, which is made where it is missing. */
 	async openDirect(userId) {
 		const known = this.list.withPeer(userId);
@@ -1047,6 +1048,18 @@ var ConversationCommands = class extends Events {
 	pin(conversationId, pinned) {
 		return this.#setMembership(conversationId, { pinned }, { pinned });
 	}
+	/** Moves a conversation to the archived ones, until a message comes; or back. */
+	archive(conversationId, archived) {
+		return this.#setMembership(conversationId, { archived }, { archived });
+	}
+	/** Shows a conversation as unread until it is read, whatever is unread; or no longer. */
+	markUnread(conversationId, markedUnread) {
+		return this.#setMembership(conversationId, { marked_unread: markedUnread }, { markedUnread });
+	}
+	/** Whether a change of `Membership` has no answer yet: pushes may be older than what is shown. */
+	isSetting(conversationId) {
+		return this.#settings.has(conversationId);
+	}
 	async #create(type, fields) {
 		const answer = await this.client.call(type, fields);
 		return this.directory.add(answer.conversation).conversationId;
@@ -1061,6 +1074,7 @@ var ConversationCommands = class extends Events {
 	async #setMembership(conversationId, fields, shown) {
 		this.list.patch(conversationId, shown);
 		this.onListChanged();
+		this.#settings.set(conversationId, (this.#settings.get(conversationId) ?? 0) + 1);
 		try {
 			await this.client.call("update_membership", {
 				conversation_id: conversationId,
@@ -1069,6 +1083,10 @@ var ConversationCommands = class extends Events {
 		} catch (error) {
 			this.directory.readLater(conversationId);
 			throw error;
+		} finally {
+			const left = this.#settings.get(conversationId) - 1;
+			if (left) this.#settings.set(conversationId, left);
+			else this.#settings.delete(conversationId);
 		}
 	}
 };
@@ -1093,7 +1111,8 @@ function message(fields) {
 		mentions: texts(fields.mentions),
 		metadata: fields.metadata ?? {},
 		editTime: text(fields.edit_time),
-		deleteTime: text(fields.delete_time)
+		deleteTime: text(fields.delete_time),
+		deletedBy: text(fields.deleted_by || "DELETED_BY_UNSPECIFIED")
 	};
 }
 function change(fields) {
@@ -1129,8 +1148,17 @@ function pushedChange(frame) {
 	if (frame.type === "new_message") return sentChange(message(frame));
 	return (frame.type === "message_changed" || frame.type === "member_changed") && frame.change ? change(frame.change) : null;
 }
+var membership = (fields) => ({
+	role: text(fields.role || "ROLE_UNSPECIFIED"),
+	readSeq: number(fields.read_seq),
+	muteUntilMs: number(fields.mute_until_ms),
+	pinned: Boolean(fields.pinned),
+	archived: Boolean(fields.archived),
+	markedUnread: Boolean(fields.marked_unread)
+});
+/** What a conversation is for the user after a `membership_changed`; null for other pushes. */
+var pushedMembership = (frame) => frame.type === "membership_changed" ? membership(frame.membership ?? {}) : null;
 function conversation(fields) {
-	const membership = fields.membership ?? {};
 	return {
 		conversationId: text(fields.conversation_id),
 		type: text(fields.type),
@@ -1145,10 +1173,7 @@ function conversation(fields) {
 		peerId: text(fields.peer_id),
 		unreadCount: number(fields.unread_count),
 		...fields.last_message ? { lastMessage: message(fields.last_message) } : {},
-		role: text(membership.role || "ROLE_UNSPECIFIED"),
-		readSeq: number(membership.read_seq),
-		muteUntilMs: number(membership.mute_until_ms),
-		pinned: Boolean(membership.pinned)
+		...membership(fields.membership ?? {})
 	};
 }
 var conversations = (answer) => list(answer.conversations).map(conversation);
@@ -1277,14 +1302,23 @@ var ChangesLog = class {
 	}
 };
 /** A message after an edit or deletion, of which a push brings only what it has changed. */
-function merged(known, { content, mentions, metadata, editTime, deleteTime }) {
+function merged(known, { content, mentions, metadata, ...change }) {
+	const editTime = change.editTime || known.editTime;
+	if (!change.deleteTime) return {
+		...known,
+		content,
+		mentions,
+		metadata,
+		editTime
+	};
 	return {
 		...known,
 		content,
 		mentions,
 		metadata,
-		editTime: editTime || known.editTime,
-		deleteTime: deleteTime || known.deleteTime
+		editTime,
+		deleteTime: change.deleteTime,
+		deletedBy: change.deletedBy
 	};
 }
 var isEvent = (entry) => "kind" in entry;
@@ -1298,14 +1332,21 @@ var time = (iso) => iso ? Date.parse(iso) : 0;
 var ConversationList = class {
 	#all = /* @__PURE__ */ new Map();
 	#sorted = [];
+	#archived = [];
 	#user;
 	/** `user()`: the id of the user whose list it is. */
 	constructor(user) {
 		this.#user = user;
 	}
-	/** Pinned ones first, then those with the latest change; the same array until something changes. */
+	/** Those that are not archived: pinned ones first, then those with the latest change; the same array until something changes. */
 	get all() {
-		return this.#sorted ??= [...this.#all.values()].sort(compare);
+		if (!this.#sorted) this.#sort();
+		return this.#sorted;
+	}
+	/** The archived ones that are loaded, in the same order. */
+	get archived() {
+		if (!this.#sorted) this.#sort();
+		return this.#archived;
 	}
 	/** How many messages are unread in conversations that are not muted. */
 	unread(now = Date.now()) {
@@ -1315,7 +1356,7 @@ var ConversationList = class {
 		return this.#all.get(conversationId);
 	}
 	withPeer(userId) {
-		return this.all.find(({ peerId }) => peerId === userId);
+		return [...this.#all.values()].find(({ peerId }) => peerId === userId);
 	}
 	/** A conversation as the server has it; one that is older than what pushes brought is not used: false. */
 	load(loaded) {
@@ -1329,7 +1370,22 @@ var ConversationList = class {
 		});
 		return true;
 	}
-	/** Changes what this user has set: mute, pin, role. */
+	/** What the conversation is for the user was changed, here or on another device. `stale`: how much is unread is not known. */
+	pushMembership(conversationId, membership) {
+		const known = this.#all.get(conversationId);
+		if (known === void 0) return "stale";
+		const isReadFurther = membership.readSeq > known.readSeq;
+		const isAllRead = membership.readSeq >= known.lastMessageSeq;
+		const unreadCount = isReadFurther && isAllRead ? 0 : known.unreadCount;
+		this.#set({
+			...known,
+			...membership,
+			readSeq: Math.max(known.readSeq, membership.readSeq),
+			unreadCount
+		});
+		return isReadFurther && !isAllRead ? "stale" : "applied";
+	}
+	/** Changes what this user has set. */
 	patch(conversationId, fields) {
 		const known = this.#all.get(conversationId);
 		if (known) this.#set({
@@ -1340,10 +1396,15 @@ var ConversationList = class {
 	/** The user has read up to a message, of which all but `left` later ones are read. */
 	read(conversationId, messageSeq, left) {
 		const known = this.#all.get(conversationId);
-		if (known && messageSeq > known.readSeq) this.#set({
+		if (!known) return;
+		const isFurther = messageSeq > known.readSeq;
+		this.#set({
 			...known,
-			readSeq: messageSeq,
-			unreadCount: left
+			markedUnread: false,
+			...isFurther ? {
+				readSeq: messageSeq,
+				unreadCount: left
+			} : {}
 		});
 	}
 	/** Applies a pushed change; `members`: how many there are after it, and their epoch. */
@@ -1372,14 +1433,18 @@ var ConversationList = class {
 	#effect(known, { type, message, messageSeq, userIds, role }) {
 		const user = this.#user();
 		if (type === "CHANGE_TYPE_MESSAGE_SENT" && message) {
+			const archived = known.archived && known.muteUntilMs > message.timestamp;
 			if (message.senderId === user) return {
 				lastMessage: message,
 				unreadCount: 0,
-				readSeq: messageSeq
+				readSeq: messageSeq,
+				archived,
+				markedUnread: false
 			};
 			return {
 				lastMessage: message,
-				unreadCount: known.unreadCount + 1
+				unreadCount: known.unreadCount + 1,
+				archived
 			};
 		}
 		if ((type === "CHANGE_TYPE_MESSAGE_EDITED" || type === "CHANGE_TYPE_MESSAGE_DELETED") && message) {
@@ -1395,6 +1460,11 @@ var ConversationList = class {
 		if (type === "CHANGE_TYPE_ROLE_CHANGED") return { role };
 		if (type === "CHANGE_TYPE_MEMBERS_ADDED") return { role: "ROLE_MEMBER" };
 		return type === "CHANGE_TYPE_MEMBER_REMOVED" || type === "CHANGE_TYPE_MEMBER_LEFT" ? { role: "ROLE_UNSPECIFIED" } : {};
+	}
+	#sort() {
+		const sorted = [...this.#all.values()].sort(compare);
+		this.#sorted = sorted.filter(({ archived }) => !archived);
+		this.#archived = sorted.filter(({ archived }) => archived);
 	}
 	#set(conversation) {
 		this.#all.set(conversation.conversationId, conversation);
@@ -1414,9 +1484,18 @@ var Directory = class {
 	#list;
 	#onLoaded;
 	#stale = /* @__PURE__ */ new Map();
-	#nextPage = "";
-	#pages = 1;
-	#loading;
+	#inbox = {
+		archived: false,
+		next: "",
+		loaded: 0,
+		loading: void 0
+	};
+	#archive = {
+		archived: true,
+		next: "",
+		loaded: 0,
+		loading: void 0
+	};
 	/** `onLoaded(conversations)`: these were read and are in the list. */
 	constructor(client, list, onLoaded) {
 		this.#client = client;
@@ -1424,17 +1503,20 @@ var Directory = class {
 		this.#onLoaded = onLoaded;
 	}
 	get hasMore() {
-		return this.#nextPage !== "";
+		return this.#inbox.next !== "";
 	}
-	/** Reads as many pages as there were before, at least one. */
-	load() {
-		return this.#loading ??= this.#loadPages().finally(() => this.#loading = void 0);
+	get hasMoreArchived() {
+		return this.#archive.next !== "";
 	}
-	async loadMore() {
-		await this.#loading;
-		if (!this.#nextPage) return;
-		await this.#loadPage(this.#nextPage);
-		this.#pages += 1;
+	/** Reads as many pages as there were before, at least one; of the archived ones, too, if there were any. */
+	async load() {
+		await Promise.all([this.#reload(this.#inbox), this.#archive.loaded ? this.#reload(this.#archive) : void 0]);
+	}
+	loadMore() {
+		return this.#loadNext(this.#inbox);
+	}
+	loadArchived() {
+		return this.#loadNext(this.#archive);
 	}
 	/** The conversation must be read again, unless what is missing arrives soon. */
 	readLater(conversationId, ms = STALE_DELAY_MS) {
@@ -1467,20 +1549,34 @@ var Directory = class {
 			else if (reason !== "CONNECTION_ENDED") this.readLater(conversationId, RETRY_MS$1);
 		}
 	}
-	async #loadPages() {
-		let token = "";
-		for (let page = 0; page < this.#pages && (page === 0 || token); page += 1) token = await this.#loadPage(token);
+	async #loadNext(pages) {
+		await pages.loading;
+		if (pages.loaded && !pages.next) return;
+		await this.#loadPage(pages, pages.next);
+		pages.loaded += 1;
 	}
-	async #loadPage(token) {
-		const answer = await this.#client.call("list_conversations", {
+	#reload(pages) {
+		return pages.loading ??= this.#loadPages(pages).finally(() => pages.loading = void 0);
+	}
+	async #loadPages(pages) {
+		const shown = new Set((pages.archived ? this.#list.archived : this.#list.all).map(({ conversationId }) => conversationId));
+		const count = Math.max(1, pages.loaded);
+		pages.next = "";
+		for (pages.loaded = 0; pages.loaded < count && (pages.loaded === 0 || pages.next); pages.loaded += 1) for (const id of await this.#loadPage(pages, pages.next)) shown.delete(id);
+		for (const conversationId of shown) this.readLater(conversationId);
+	}
+	async #loadPage(pages, token) {
+		const fields = {
 			page_size: PAGE$1,
-			page_token: token
-		});
+			page_token: token,
+			archived: pages.archived
+		};
+		const answer = await this.#client.call("list_conversations", fields);
 		const conversations$1 = conversations(answer);
 		for (const conversation of conversations$1) if (!this.#list.load(conversation)) this.readLater(conversation.conversationId);
-		this.#nextPage = nextPage(answer);
+		pages.next = nextPage(answer);
 		this.#onLoaded(conversations$1);
-		return this.#nextPage;
+		return conversations$1.map(({ conversationId }) => conversationId);
 	}
 };
 // src/messages/positions.ts
@@ -1821,6 +1917,7 @@ function queued(entry, user, change) {
 		metadata,
 		edited: false,
 		deleted: false,
+		deletedBy: "DELETED_BY_UNSPECIFIED",
 		status,
 		...error ? { error } : {}
 	}, change);
@@ -1831,6 +1928,7 @@ function withChange(message, change) {
 		...message,
 		content: "",
 		deleted: true,
+		deletedBy: message.own ? "DELETED_BY_SENDER" : "DELETED_BY_ADMIN",
 		change: "delete"
 	};
 	return {
@@ -2383,13 +2481,20 @@ var Messenger = class extends ConversationCommands {
 		this.#open.close();
 		this.client.unsubscribe([...this.#channels, ...this.#user ? [`users/${this.#user}`] : []]);
 	}
-	/** Pinned ones first, then those with the latest change. */
+	/** Those that are not archived: pinned ones first, then those with the latest change. */
 	get conversations() {
 		return this.list.all;
 	}
 	/** How many messages are unread in conversations that are not muted. */
 	get unread() {
 		return this.list.unread();
+	}
+	/** The archived ones that are loaded, in the same order; see `loadArchived`. */
+	get archived() {
+		return this.list.archived;
+	}
+	get hasMoreArchived() {
+		return this.directory.hasMoreArchived;
 	}
 	get hasMoreConversations() {
 		return this.directory.hasMore;
@@ -2400,6 +2505,10 @@ var Messenger = class extends ConversationCommands {
 	/** Reads the list again. It is read by itself for each session that may have missed something. */
 	loadConversations() {
 		return this.directory.load();
+	}
+	/** Reads the first archived conversations, or more of them. */
+	loadArchived() {
+		return this.directory.loadArchived();
 	}
 	loadMoreConversations() {
 		return this.directory.loadMore();
@@ -2454,7 +2563,7 @@ var Messenger = class extends ConversationCommands {
 	markRead(conversationId, message, { private: isPrivate = false } = {}) {
 		const known = this.list.get(conversationId);
 		const last = message ?? known?.lastMessage;
-		if (!known || !last?.messageId || last.messageSeq <= known.readSeq) return;
+		if (!known || !last?.messageId || last.messageSeq <= known.readSeq && !known.markedUnread) return;
 		this.list.read(conversationId, last.messageSeq, this.#open.countAfter(conversationId, last.messageSeq));
 		this.#soon("conversations");
 		this.#reads.mark(conversationId, {
@@ -2480,6 +2589,7 @@ var Messenger = class extends ConversationCommands {
 		}
 		this.#mustLoad ||= !complete;
 		if (!complete) this.#backlog.begin();
+		else this.directory.load().catch(() => this.#mustLoad = true);
 		this.#outgoing.start();
 	}
 	#onSubscribed(topics) {
@@ -2497,6 +2607,8 @@ var Messenger = class extends ConversationCommands {
 	#onPush(frame, isBacklog) {
 		const conversationId = conversationIdOf(frame);
 		for (const receipt of pushedReceipts(frame)) if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
+		const membership = pushedMembership(frame);
+		if (membership) this.#onMembership(conversationId, membership);
 		const change = pushedChange(frame);
 		if (!change || !conversationId) return;
 		const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
@@ -2508,6 +2620,10 @@ var Messenger = class extends ConversationCommands {
 		const { message } = change;
 		if (frame.type !== "new_message" || !message || !isNew || isBacklog || message.senderId === this.#user) return;
 		this.emit("message", { message: this.#open.shown(message) });
+	}
+	#onMembership(conversationId, membership) {
+		if ((this.isSetting(conversationId) ? "stale" : this.list.pushMembership(conversationId, membership)) === "stale") this.directory.readLater(conversationId);
+		this.#soon("conversations");
 	}
 	#onLoaded(loaded) {
 		this.#soon("conversations");

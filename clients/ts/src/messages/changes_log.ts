@@ -104,8 +104,10 @@ export class ChangesLog {
 }
 
 /** A message after an edit or deletion, of which a push brings only what it has changed. */
-export function merged(known: StoredMessage, { content, mentions, metadata, editTime, deleteTime }: StoredMessage): StoredMessage {
-  return { ...known, content, mentions, metadata, editTime: editTime || known.editTime, deleteTime: deleteTime || known.deleteTime };
+export function merged(known: StoredMessage, { content, mentions, metadata, ...change }: StoredMessage): StoredMessage {
+  const editTime = change.editTime || known.editTime;
+  if (!change.deleteTime) return { ...known, content, mentions, metadata, editTime };
+  return { ...known, content, mentions, metadata, editTime, deleteTime: change.deleteTime, deletedBy: change.deletedBy };
 }
 
 export const isEvent = (entry: Entry): entry is ConversationEvent => "kind" in entry;

@@ -27,6 +27,7 @@ export abstract class ConversationCommands extends Events<MessengerEvents> {
   protected abstract readonly directory: Directory;
   /** The list was changed here. */
   protected abstract onListChanged(): void;
+  readonly #settings = new Map<string, number>(); // how many calls of a conversation have no answer
 
   /** The id of the direct conversation with a user, which is made where it is missing. */
   async openDirect(userId: string): Promise<string> {
@@ -77,6 +78,21 @@ export abstract class ConversationCommands extends Events<MessengerEvents> {
     return this.#setMembership(conversationId, { pinned }, { pinned });
   }
 
+  /** Moves a conversation to the archived ones, until a message comes; or back. */
+  archive(conversationId: string, archived: boolean): Promise<void> {
+    return this.#setMembership(conversationId, { archived }, { archived });
+  }
+
+  /** Shows a conversation as unread until it is read, whatever is unread; or no longer. */
+  markUnread(conversationId: string, markedUnread: boolean): Promise<void> {
+    return this.#setMembership(conversationId, { marked_unread: markedUnread }, { markedUnread });
+  }
+
+  /** Whether a change of `Membership` has no answer yet: pushes may be older than what is shown. */
+  protected isSetting(conversationId: string): boolean {
+    return this.#settings.has(conversationId);
+  }
+
   async #create(type: string, fields: Fields): Promise<string> {
     const answer = await this.client.call(type, fields);
     return this.directory.add(answer.conversation as Fields).conversationId;
@@ -90,11 +106,16 @@ export abstract class ConversationCommands extends Events<MessengerEvents> {
   async #setMembership(conversationId: string, fields: Fields, shown: Partial<Conversation>): Promise<void> {
     this.list.patch(conversationId, shown);
     this.onListChanged();
+    this.#settings.set(conversationId, (this.#settings.get(conversationId) ?? 0) + 1);
     try {
       await this.client.call("update_membership", { conversation_id: conversationId, ...fields });
     } catch (error) {
       this.directory.readLater(conversationId);
       throw error;
+    } finally {
+      const left = this.#settings.get(conversationId)! - 1;
+      if (left) this.#settings.set(conversationId, left);
+      else this.#settings.delete(conversationId);
     }
   }
 }

@@ -1,7 +1,7 @@
 // The conversations of the user, with what is unread. Pure: no I/O.
 
 import { merged } from "./changes_log.ts";
-import type { Change, Conversation } from "./types.ts";
+import type { Change, Conversation, Membership } from "./types.ts";
 import { DELETED, EDITED, SENT } from "./wire.ts";
 
 /** What a pushed change means for the list: `stale`: the conversation must be read again. */
@@ -10,6 +10,7 @@ export type PushResult = "applied" | "known" | "stale";
 export class ConversationList {
   readonly #all = new Map<string, Conversation>();
   #sorted: readonly Conversation[] | null = [];
+  #archived: readonly Conversation[] = [];
   readonly #user: () => string;
 
   /** `user()`: the id of the user whose list it is. */
@@ -17,9 +18,16 @@ export class ConversationList {
     this.#user = user;
   }
 
-  /** Pinned ones first, then those with the latest change; the same array until something changes. */
+  /** Those that are not archived: pinned ones first, then those with the latest change; the same array until something changes. */
   get all(): readonly Conversation[] {
-    return (this.#sorted ??= [...this.#all.values()].sort(compare));
+    if (!this.#sorted) this.#sort();
+    return this.#sorted!;
+  }
+
+  /** The archived ones that are loaded, in the same order. */
+  get archived(): readonly Conversation[] {
+    if (!this.#sorted) this.#sort();
+    return this.#archived;
   }
 
   /** How many messages are unread in conversations that are not muted. */
@@ -32,7 +40,7 @@ export class ConversationList {
   }
 
   withPeer(userId: string): Conversation | undefined {
-    return this.all.find(({ peerId }) => peerId === userId);
+    return [...this.#all.values()].find(({ peerId }) => peerId === userId);
   }
 
   /** A conversation as the server has it; one that is older than what pushes brought is not used: false. */
@@ -46,7 +54,18 @@ export class ConversationList {
     return true;
   }
 
-  /** Changes what this user has set: mute, pin, role. */
+  /** What the conversation is for the user was changed, here or on another device. `stale`: how much is unread is not known. */
+  pushMembership(conversationId: string, membership: Membership): PushResult {
+    const known = this.#all.get(conversationId);
+    if (known === undefined) return "stale";
+    const isReadFurther = membership.readSeq > known.readSeq;
+    const isAllRead = membership.readSeq >= known.lastMessageSeq;
+    const unreadCount = isReadFurther && isAllRead ? 0 : known.unreadCount;
+    this.#set({ ...known, ...membership, readSeq: Math.max(known.readSeq, membership.readSeq), unreadCount });
+    return isReadFurther && !isAllRead ? "stale" : "applied";
+  }
+
+  /** Changes what this user has set. */
   patch(conversationId: string, fields: Partial<Conversation>): void {
     const known = this.#all.get(conversationId);
     if (known) this.#set({ ...known, ...fields });
@@ -55,7 +74,9 @@ export class ConversationList {
   /** The user has read up to a message, of which all but `left` later ones are read. */
   read(conversationId: string, messageSeq: number, left: number): void {
     const known = this.#all.get(conversationId);
-    if (known && messageSeq > known.readSeq) this.#set({ ...known, readSeq: messageSeq, unreadCount: left });
+    if (!known) return;
+    const isFurther = messageSeq > known.readSeq;
+    this.#set({ ...known, markedUnread: false, ...(isFurther ? { readSeq: messageSeq, unreadCount: left } : {}) });
   }
 
   /** Applies a pushed change; `members`: how many there are after it, and their epoch. */
@@ -78,9 +99,10 @@ export class ConversationList {
   #effect(known: Conversation, { type, message, messageSeq, userIds, role }: Change): Partial<Conversation> {
     const user = this.#user();
     if (type === SENT && message) {
+      const archived = known.archived && known.muteUntilMs > message.timestamp;
       // Sending moves the sender's own position.
-      if (message.senderId === user) return { lastMessage: message, unreadCount: 0, readSeq: messageSeq };
-      return { lastMessage: message, unreadCount: known.unreadCount + 1 };
+      if (message.senderId === user) return { lastMessage: message, unreadCount: 0, readSeq: messageSeq, archived, markedUnread: false };
+      return { lastMessage: message, unreadCount: known.unreadCount + 1, archived };
     }
     if ((type === EDITED || type === DELETED) && message) {
       const last = known.lastMessage;
@@ -96,6 +118,12 @@ export class ConversationList {
     if (type === "CHANGE_TYPE_ROLE_CHANGED") return { role };
     if (type === "CHANGE_TYPE_MEMBERS_ADDED") return { role: "ROLE_MEMBER" };
     return type === "CHANGE_TYPE_MEMBER_REMOVED" || type === "CHANGE_TYPE_MEMBER_LEFT" ? { role: "ROLE_UNSPECIFIED" } : {};
+  }
+
+  #sort(): void {
+    const sorted = [...this.#all.values()].sort(compare);
+    this.#sorted = sorted.filter(({ archived }) => !archived);
+    this.#archived = sorted.filter(({ archived }) => archived);
   }
 
   #set(conversation: Conversation): void {

@@ -12,14 +12,21 @@ const PAGE = 100;
 const STALE_DELAY_MS = 250;
 const RETRY_MS = 2_000;
 
+interface Pages {
+  readonly archived: boolean;
+  /** The token of the page after those that are loaded; empty: there is none, or none is loaded. */
+  next: string;
+  loaded: number;
+  loading: Promise<void> | undefined;
+}
+
 export class Directory {
   readonly #client: Client;
   readonly #list: ConversationList;
   readonly #onLoaded: (conversations: Conversation[]) => void;
   readonly #stale = new Map<string, ReturnType<typeof setTimeout>>();
-  #nextPage = "";
-  #pages = 1;
-  #loading: Promise<void> | undefined;
+  readonly #inbox: Pages = { archived: false, next: "", loaded: 0, loading: undefined };
+  readonly #archive: Pages = { archived: true, next: "", loaded: 0, loading: undefined };
 
   /** `onLoaded(conversations)`: these were read and are in the list. */
   constructor(client: Client, list: ConversationList, onLoaded: (conversations: Conversation[]) => void) {
@@ -29,19 +36,24 @@ export class Directory {
   }
 
   get hasMore(): boolean {
-    return this.#nextPage !== "";
+    return this.#inbox.next !== "";
   }
 
-  /** Reads as many pages as there were before, at least one. */
-  load(): Promise<void> {
-    return (this.#loading ??= this.#loadPages().finally(() => (this.#loading = undefined)));
+  get hasMoreArchived(): boolean {
+    return this.#archive.next !== "";
   }
 
-  async loadMore(): Promise<void> {
-    await this.#loading;
-    if (!this.#nextPage) return;
-    await this.#loadPage(this.#nextPage);
-    this.#pages += 1;
+  /** Reads as many pages as there were before, at least one; of the archived ones, too, if there were any. */
+  async load(): Promise<void> {
+    await Promise.all([this.#reload(this.#inbox), this.#archive.loaded ? this.#reload(this.#archive) : undefined]);
+  }
+
+  loadMore(): Promise<void> {
+    return this.#loadNext(this.#inbox);
+  }
+
+  loadArchived(): Promise<void> {
+    return this.#loadNext(this.#archive);
   }
 
   /** The conversation must be read again, unless what is missing arrives soon. */
@@ -80,19 +92,37 @@ export class Directory {
     }
   }
 
-  async #loadPages(): Promise<void> {
-    let token = "";
-    for (let page = 0; page < this.#pages && (page === 0 || token); page += 1) token = await this.#loadPage(token);
+  async #loadNext(pages: Pages): Promise<void> {
+    await pages.loading;
+    if (pages.loaded && !pages.next) return;
+    await this.#loadPage(pages, pages.next);
+    pages.loaded += 1;
   }
 
-  async #loadPage(token: string): Promise<string> {
-    const answer = await this.#client.call("list_conversations", { page_size: PAGE, page_token: token });
+  #reload(pages: Pages): Promise<void> {
+    return (pages.loading ??= this.#loadPages(pages).finally(() => (pages.loading = undefined)));
+  }
+
+  async #loadPages(pages: Pages): Promise<void> {
+    const shown = new Set((pages.archived ? this.#list.archived : this.#list.all).map(({ conversationId }) => conversationId));
+    const count = Math.max(1, pages.loaded);
+    pages.next = "";
+    for (pages.loaded = 0; pages.loaded < count && (pages.loaded === 0 || pages.next); pages.loaded += 1) {
+      for (const id of await this.#loadPage(pages, pages.next)) shown.delete(id);
+    }
+    // Those that are missing have moved, to later pages or to the other list.
+    for (const conversationId of shown) this.readLater(conversationId);
+  }
+
+  async #loadPage(pages: Pages, token: string): Promise<string[]> {
+    const fields = { page_size: PAGE, page_token: token, archived: pages.archived };
+    const answer = await this.#client.call("list_conversations", fields);
     const conversations = wire.conversations(answer);
     for (const conversation of conversations) {
       if (!this.#list.load(conversation)) this.readLater(conversation.conversationId);
     }
-    this.#nextPage = wire.nextPage(answer);
+    pages.next = wire.nextPage(answer);
     this.#onLoaded(conversations);
-    return this.#nextPage;
+    return conversations.map(({ conversationId }) => conversationId);
   }
 }

@@ -10,7 +10,7 @@ import { OpenConversations } from "./open_conversations.ts";
 import { Outgoing, type SendOptions } from "./outgoing.ts";
 import { Outbox, type QueueStorage } from "./outbox.ts";
 import { ReadPositions } from "./read_positions.ts";
-import type { Conversation, Member, Message, Receipt, Timeline } from "./types.ts";
+import type { Conversation, Member, Membership, Message, Receipt, Timeline } from "./types.ts";
 import * as wire from "./wire.ts";
 
 const CONVERSATIONS = "conversations/";
@@ -93,7 +93,7 @@ export class Messenger extends ConversationCommands {
     this.client.unsubscribe([...this.#channels, ...(this.#user ? [`users/${this.#user}`] : [])]);
   }
 
-  /** Pinned ones first, then those with the latest change. */
+  /** Those that are not archived: pinned ones first, then those with the latest change. */
   get conversations(): readonly Conversation[] {
     return this.list.all;
   }
@@ -101,6 +101,15 @@ export class Messenger extends ConversationCommands {
   /** How many messages are unread in conversations that are not muted. */
   get unread(): number {
     return this.list.unread();
+  }
+
+  /** The archived ones that are loaded, in the same order; see `loadArchived`. */
+  get archived(): readonly Conversation[] {
+    return this.list.archived;
+  }
+
+  get hasMoreArchived(): boolean {
+    return this.directory.hasMoreArchived;
   }
 
   get hasMoreConversations(): boolean {
@@ -114,6 +123,11 @@ export class Messenger extends ConversationCommands {
   /** Reads the list again. It is read by itself for each session that may have missed something. */
   loadConversations(): Promise<void> {
     return this.directory.load();
+  }
+
+  /** Reads the first archived conversations, or more of them. */
+  loadArchived(): Promise<void> {
+    return this.directory.loadArchived();
   }
 
   loadMoreConversations(): Promise<void> {
@@ -175,7 +189,7 @@ export class Messenger extends ConversationCommands {
   markRead(conversationId: string, message?: { messageId: string; messageSeq: number }, { private: isPrivate = false } = {}): void {
     const known = this.list.get(conversationId);
     const last = message ?? known?.lastMessage;
-    if (!known || !last?.messageId || last.messageSeq <= known.readSeq) return;
+    if (!known || !last?.messageId || (last.messageSeq <= known.readSeq && !known.markedUnread)) return;
     this.list.read(conversationId, last.messageSeq, this.#open.countAfter(conversationId, last.messageSeq));
     this.#soon("conversations");
     this.#reads.mark(conversationId, { messageId: last.messageId, messageSeq: last.messageSeq, isPrivate });
@@ -202,6 +216,8 @@ export class Messenger extends ConversationCommands {
     }
     this.#mustLoad ||= !complete;
     if (!complete) this.#backlog.begin();
+    // What was set on other devices is pushed, but not again: it may be missing where no other push is.
+    else this.directory.load().catch(() => (this.#mustLoad = true));
     this.#outgoing.start();
   }
 
@@ -225,6 +241,8 @@ export class Messenger extends ConversationCommands {
     for (const receipt of wire.pushedReceipts(frame)) {
       if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
     }
+    const membership = wire.pushedMembership(frame);
+    if (membership) this.#onMembership(conversationId, membership);
     const change = wire.pushedChange(frame);
     if (!change || !conversationId) return;
     const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
@@ -236,6 +254,13 @@ export class Messenger extends ConversationCommands {
     const { message } = change;
     if (frame.type !== "new_message" || !message || !isNew || isBacklog || message.senderId === this.#user) return;
     this.emit("message", { message: this.#open.shown(message) });
+  }
+
+  #onMembership(conversationId: string, membership: Membership): void {
+    // An older push must not undo what was set after it.
+    const result = this.isSetting(conversationId) ? "stale" : this.list.pushMembership(conversationId, membership);
+    if (result === "stale") this.directory.readLater(conversationId);
+    this.#soon("conversations");
   }
 
   #onLoaded(loaded: Conversation[]): void {

@@ -23,7 +23,10 @@ export interface StoredMessage {
   /** ISO times; empty: never. */
   readonly editTime: string;
   readonly deleteTime: string;
+  readonly deletedBy: DeletedBy;
 }
+
+export type DeletedBy = "DELETED_BY_UNSPECIFIED" | "DELETED_BY_SENDER" | "DELETED_BY_ADMIN" | "DELETED_BY_MODERATOR";
 
 /** A numbered change of a conversation; see `Change` of the contracts. */
 export interface Change {
@@ -63,6 +66,7 @@ export interface Message {
   readonly metadata: Readonly<Record<string, string>>;
   readonly edited: boolean;
   readonly deleted: boolean;
+  readonly deletedBy: DeletedBy;
   readonly status: Status;
   /** Why it was refused. */
   readonly error?: PlauditError;
@@ -88,7 +92,20 @@ export interface Timeline {
   readonly error?: PlauditError;
 }
 
-export interface Conversation {
+/** What a conversation is for the user alone. */
+export interface Membership {
+  /** ROLE_UNSPECIFIED: the user is no longer a member. */
+  readonly role: Role;
+  readonly readSeq: number;
+  readonly muteUntilMs: number;
+  readonly pinned: boolean;
+  /** A message ends this, unless the conversation is muted. */
+  readonly archived: boolean;
+  /** Reading or an own message ends this. */
+  readonly markedUnread: boolean;
+}
+
+export interface Conversation extends Membership {
   readonly conversationId: string;
   readonly type: ConversationType;
   readonly name: string;
@@ -104,11 +121,6 @@ export interface Conversation {
   readonly peerId: string;
   readonly unreadCount: number;
   readonly lastMessage?: StoredMessage;
-  /** ROLE_UNSPECIFIED: the user is no longer a member. */
-  readonly role: Role;
-  readonly readSeq: number;
-  readonly muteUntilMs: number;
-  readonly pinned: boolean;
 }
 
 export interface Member {

@@ -84,14 +84,14 @@ function queued(entry: OutboxEntry, user: string, change: OutboxEntry | undefine
   const message: Message = {
     kind: "message", key: id, conversationId, messageId: accepted?.messageId ?? "", clientMsgId: id, senderId: user, own: true, content,
     contentType, timestamp: accepted?.timestamp ?? entry.timestamp, messageSeq: accepted?.messageSeq ?? 0, ordinal: accepted?.ordinal ?? 0,
-    replyTo, mentions, metadata, edited: false, deleted: false, status, ...(error ? { error } : {}),
+    replyTo, mentions, metadata, edited: false, deleted: false, deletedBy: "DELETED_BY_UNSPECIFIED", status, ...(error ? { error } : {}),
   };
   return withChange(message, change);
 }
 
 function withChange(message: Message, change: OutboxEntry | undefined): Message {
   if (change === undefined || message.deleted) return message;
-  if (change.action === "delete") return { ...message, content: "", deleted: true, change: "delete" };
+  if (change.action === "delete") return { ...message, content: "", deleted: true, deletedBy: message.own ? "DELETED_BY_SENDER" : "DELETED_BY_ADMIN", change: "delete" };
   return { ...message, content: change.content, mentions: change.mentions, edited: true, change: "edit" };
 }
 

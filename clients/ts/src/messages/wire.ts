@@ -2,7 +2,7 @@
 
 import type { Fields, Frame } from "../connection/codec.ts";
 import type { Accepted } from "./outbox.ts";
-import type { Change, Conversation, ConversationType, Member, Receipt, Role, StoredMessage } from "./types.ts";
+import type { Change, Conversation, ConversationType, DeletedBy, Member, Membership, Receipt, Role, StoredMessage } from "./types.ts";
 
 export const SENT = "CHANGE_TYPE_MESSAGE_SENT";
 export const EDITED = "CHANGE_TYPE_MESSAGE_EDITED";
@@ -29,6 +29,7 @@ export function message(fields: Fields): StoredMessage {
     metadata: (fields.metadata as Record<string, string> | undefined) ?? {},
     editTime: text(fields.edit_time),
     deleteTime: text(fields.delete_time),
+    deletedBy: text(fields.deleted_by || "DELETED_BY_UNSPECIFIED") as DeletedBy,
   };
 }
 
@@ -61,8 +62,20 @@ export function pushedChange(frame: Frame): Change | null {
   return isChange && frame.change ? change(frame.change as Fields) : null;
 }
 
+const membership = (fields: Fields): Membership => ({
+  role: text(fields.role || "ROLE_UNSPECIFIED") as Role,
+  readSeq: number(fields.read_seq),
+  muteUntilMs: number(fields.mute_until_ms),
+  pinned: Boolean(fields.pinned),
+  archived: Boolean(fields.archived),
+  markedUnread: Boolean(fields.marked_unread),
+});
+
+/** What a conversation is for the user after a `membership_changed`; null for other pushes. */
+export const pushedMembership = (frame: Frame): Membership | null =>
+  frame.type === "membership_changed" ? membership((frame.membership ?? {}) as Fields) : null;
+
 export function conversation(fields: Fields): Conversation {
-  const membership = (fields.membership ?? {}) as Fields;
   return {
     conversationId: text(fields.conversation_id),
     type: text(fields.type) as ConversationType,
@@ -77,10 +90,7 @@ export function conversation(fields: Fields): Conversation {
     peerId: text(fields.peer_id),
     unreadCount: number(fields.unread_count),
     ...(fields.last_message ? { lastMessage: message(fields.last_message as Fields) } : {}),
-    role: text(membership.role || "ROLE_UNSPECIFIED") as Role,
-    readSeq: number(membership.read_seq),
-    muteUntilMs: number(membership.mute_until_ms),
-    pinned: Boolean(membership.pinned),
+    ...membership((fields.membership ?? {}) as Fields),
   };
 }
 

@@ -68,7 +68,7 @@ export async function ready(fields: Fields = {}): Promise<FakeSocket> {
 }
 
 const LOADS: Record<string, (frame: Frame) => Fields> = {
-  list_conversations: () => ({ conversations: [conversation()] }),
+  list_conversations: ({ archived }) => ({ conversations: archived ? [] : [conversation()] }),
   get_conversation: () => ({ conversation: conversation() }),
   list_messages: () => ({ messages: [], older_page_token: "" }),
   list_changes: ({ after_seq }) => ({

@@ -3,10 +3,9 @@
 import { USER_NAME } from "../../names.js";
 import { announce, avatar, h, icon } from "../dom.js";
 import { confirmed } from "./confirm.js";
+import { conversationActions } from "./conversation_actions.js";
 import { conversationAvatar } from "./conversation_list.js";
-import { isAdmin, isChannel, isDirect, isMember, isMuted, problemText, subtitleOf, titleOfConversation } from "./texts.js";
-
-const FOREVER_MS = 10 * 365 * 86_400_000;
+import { isAdmin, isChannel, isDirect, isMember, problemText, subtitleOf, titleOfConversation } from "./texts.js";
 
 export class Details {
   #messenger;
@@ -81,11 +80,8 @@ export class Details {
 
   #drawSwitches(conversation) {
     if (!isMember(conversation)) return this.#switches.replaceChildren();
-    const toggle = (name, label, on, run) => h("button", { type: "button", class: "switch", id: `details-${name}`, "aria-pressed": String(on), onclick: run }, icon(name), label);
-    const muted = isMuted(conversation);
-    return this.#switches.replaceChildren(
-      toggle("mute", muted ? "Muted" : "Mute", muted, () => this.#run(() => this.#messenger.mute(this.#id, muted ? 0 : Date.now() + FOREVER_MS), muted ? "No longer muted." : "Muted.")),
-      toggle("pin", conversation.pinned ? "Pinned" : "Pin", conversation.pinned, () => this.#run(() => this.#messenger.pin(this.#id, !conversation.pinned), conversation.pinned ? "No longer pinned." : "Pinned.")));
+    return this.#switches.replaceChildren(...conversationActions(this.#messenger, conversation).map(({ name, icon: picture, state, on, done, run }) =>
+      h("button", { type: "button", class: "switch", id: `details-${name}`, "aria-pressed": String(on), onclick: () => this.#run(run, done) }, icon(picture), state)));
   }
 
   #drawMembers(conversation) {

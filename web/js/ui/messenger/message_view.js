@@ -6,7 +6,7 @@ import { onLongPress } from "../long_press.js";
 import { messageReactions } from "../message_reactions.js";
 import { textNodes } from "./text_nodes.js";
 import { STATUS_TEXT, ticks } from "./ticks.js";
-import { formatClock, isChannel, isDirect, mayWrite, problemText, targetOf } from "./texts.js";
+import { deletedText, formatClock, isChannel, isDirect, mayWrite, problemText, targetOf } from "./texts.js";
 
 export class MessageView {
   #context;
@@ -103,7 +103,7 @@ export class MessageView {
     this.#bubble.replaceChildren(
       ...(isOthers && first ? [h("p", { class: "sender" }, message.senderId)] : []),
       ...(message.replyTo && !message.deleted ? [this.#quote()] : []),
-      h("p", { class: "text" }, ...(message.deleted ? ["Message deleted"] : textNodes(message.content, message.mentions)),
+      h("p", { class: "text" }, ...(message.deleted ? [deletedText(message)] : textNodes(message.content, message.mentions)),
         h("span", { class: `meta-space ${message.edited && !message.deleted ? "edited" : ""}`, "aria-hidden": "true" })),
       this.#meta());
     this.#drawFoot();
@@ -118,7 +118,7 @@ export class MessageView {
 
   #quote() {
     const quoted = this.#quoted;
-    const text = !quoted ? "An earlier message" : quoted.deleted ? "Message deleted" : quoted.content;
+    const text = !quoted ? "An earlier message" : quoted.deleted ? deletedText(quoted) : quoted.content;
     return h("button", { type: "button", class: "quote", tabindex: "-1", onclick: () => this.#context.showMessage(this.message.replyTo) },
       h("span", { class: "quote-by" }, quoted ? (quoted.own ? "You" : quoted.senderId) : "Reply"), h("span", { class: "quote-text" }, text));
   }
@@ -126,7 +126,7 @@ export class MessageView {
   #label() {
     const { message } = this.#row;
     const who = message.own ? "You" : message.senderId;
-    const what = message.deleted ? "message deleted" : message.content;
+    const what = message.deleted ? deletedText(message) : message.content;
     const ending = message.own && !message.deleted ? `, ${this.#status}` : "";
     return `${who}, ${formatClock(message.timestamp)}: ${what}${message.edited && !message.deleted ? ", edited" : ""}${ending}`;
   }

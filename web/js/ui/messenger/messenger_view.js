@@ -32,7 +32,7 @@ export class MessengerView {
     this.#messenger = messenger;
     this.#context = { ...context, drafts: new Drafts(), menu: new MessageMenu(), isVisible: () => this.#isVisible(), onBack: () => this.#back(),
       onDetails: (id) => new Details({ messenger, me: context.me, onopen: (other) => this.open(other) }, id) };
-    this.#list = new ConversationList({ messenger, me: context.me, drafts: this.#context.drafts, onopen: (id) => this.open(id), onnew: () => this.#new(), onshortcuts: openShortcuts });
+    this.#list = new ConversationList({ messenger, me: context.me, drafts: this.#context.drafts, menu: this.#context.menu, onopen: (id) => this.open(id), onnew: () => this.#new(), onshortcuts: openShortcuts });
     this.#place.append(emptyThread());
     this.#root.replaceChildren(h("div", { class: "panes" }, this.#list.element, this.#place));
     this.#setPane("list");
@@ -64,6 +64,8 @@ export class MessengerView {
       this.#list.select(id);
     }
     if (!focus) return;
+    // Only by opening it: another device may have marked it while it is open here.
+    if (this.#messenger.conversation(id)?.markedUnread) this.#messenger.markUnread(id, false).catch(() => {});
     this.#setPane("thread");
     this.#context.showMessenger();
     if (matchMedia("(hover: hover)").matches) this.#thread.focus();

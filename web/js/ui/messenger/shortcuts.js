@@ -18,6 +18,10 @@ const SHORTCUTS = [
     ["C", "Copy the text"],
     ["Delete", "Delete for everyone"],
   ]],
+  ["In the list", [
+    ["↑ ↓", "Move between conversations"],
+    ["→", "Pin, mute, archive, mark as unread"],
+  ]],
   ["Anywhere", [
     ["Alt + ↑ ↓", "Previous or next conversation"],
     ["Alt + N", "New conversation"],

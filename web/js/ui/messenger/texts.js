@@ -29,9 +29,15 @@ export function subtitleOf(conversation) {
 export function previewOf(conversation, me) {
   const last = conversation.lastMessage;
   if (!last) return "No messages yet";
-  const text = last.deleteTime ? "Message deleted" : last.content.replaceAll(/\s+/g, " ");
+  const text = last.deleteTime ? deletedText(last) : last.content.replaceAll(/\s+/g, " ");
   if (last.senderId === me) return `You: ${text}`;
   return isDirect(conversation) ? text : `${last.senderId}: ${text}`;
+}
+
+/** What stands in place of a deleted message. */
+export function deletedText({ deletedBy }) {
+  if (deletedBy === "DELETED_BY_ADMIN") return "Deleted by an admin";
+  return deletedBy === "DELETED_BY_MODERATOR" ? "Deleted by a moderator" : "Message deleted";
 }
 
 /** "alice, bob and 3 others"; `me` is "you". */
