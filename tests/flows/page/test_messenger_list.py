@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browsing import Windows
 from tests.flows.page.contrast import faint_texts
-from tests.flows.page.messaging import act, direct, group, message, open_conversation, opened, post, row
+from tests.flows.page.messaging import act, ask, direct, group, message, open_conversation, opened, post, row
 from tests.flows.page.pages import signed_in
 from tests.flows.page.test_messenger_access import violations
 from tests.running import Stack
@@ -84,3 +84,23 @@ def test_what_an_admin_has_deleted_is_shown_as_such(windows: Windows, demo_stack
     for page in (gina, hal):
         expect(message(page, "Deleted by an admin")).to_be_visible()
     expect(row(hal, "Notices")).to_contain_text("Deleted by an admin")
+
+
+def test_messages_disappear_in_both_windows_and_the_change_is_shown(windows: Windows, demo_stack: Stack) -> None:
+    conversation = direct(demo_stack, "ira-gone", "jon-gone")
+    post(demo_stack, "ira-gone", conversation, "Read this and forget it.")
+    ira, jon = opened(windows, demo_stack, "ira-gone", "jon-gone"), opened(windows, demo_stack, "jon-gone", "ira-gone")
+    expect(message(jon, "Read this and forget it.")).to_be_visible()
+    ira.get_by_role("button", name="Details", exact=True).click()
+    details = ira.get_by_role("dialog", name="jon-gone")
+    details.get_by_label("Messages stay").select_option("for 1 day")
+    expect(ira.locator("dialog.confirm")).to_contain_text("Messages disappear for everyone 1 day after they were sent.")
+    ira.locator("dialog.confirm").get_by_role("button", name="Let them disappear").click()
+    expect(details.get_by_text("Direct messages, messages stay 1 day")).to_be_visible()
+    assert violations(ira) == []
+    assert faint_texts(ira) == []
+    expect(jon.get_by_text("ira-gone lets messages disappear after 1 day")).to_be_visible()
+
+    ask(demo_stack, "jon-gone", "PUT", f"conversations/{conversation}/retention", {"retention_seconds": 1})
+    for page in (ira, jon):
+        expect(page.locator(".message")).to_have_count(0, timeout=30_000)

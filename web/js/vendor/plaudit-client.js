@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 8e0f85f3449f4da7bde5f46d2fb40f72e2e216b0bb97c4024ba102f314f6d79c
-// text: d524d17a8cb090a410ab7744ce57ecb117c66f95ac9fcb07d2b022ad567f7b38
+// sources: ae439fa9284772db27786f789bfb279ae69719c3f4081e61b1d2735de7d0b545
+// text: 2dc51461972568baa6cf01cd68e5e611a0b90a5bdd6bb2b5056c079beef7a509
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -999,6 +999,20 @@ var Backlog = class {
 		}
 	}
 };
+// src/messages/changed_events.ts
+var ChangedEvents = class {
+	#waiting = /* @__PURE__ */ new Map();
+	/** Calls `emit` at the end of this turn, once for a key. */
+	soon(key, emit) {
+		if (this.#waiting.size === 0) queueMicrotask(() => this.#run());
+		this.#waiting.set(key, emit);
+	}
+	#run() {
+		const all = [...this.#waiting.values()];
+		this.#waiting.clear();
+		for (const emit of all) emit();
+	}
+};
 // src/messages/commands.ts
 /** The commands of `Messenger`. They resolve once the server has made the change, and reject where it refuses it. */
 var ConversationCommands = class extends Events {
@@ -1033,6 +1047,10 @@ var ConversationCommands = class extends Events {
 	}
 	rename(conversationId, name) {
 		return this.#change("update_conversation", conversationId, { name });
+	}
+	/** Lets messages disappear after a time, also those that are there; 0: they stay. */
+	setRetention(conversationId, retentionSeconds) {
+		return this.#change("set_retention", conversationId, { retention_seconds: retentionSeconds });
 	}
 	convertToChannel(conversationId) {
 		return this.#change("convert_to_channel", conversationId);
@@ -1125,7 +1143,8 @@ function change(fields) {
 		userIds: texts(fields.user_ids),
 		role: text(fields.role || "ROLE_UNSPECIFIED"),
 		name: text(fields.name),
-		avatarUrl: text(fields.avatar_url)
+		avatarUrl: text(fields.avatar_url),
+		retentionSeconds: number(fields.retention_seconds)
 	};
 }
 /** The change that a message is. */
@@ -1140,7 +1159,8 @@ function sentChange(sent) {
 		userIds: [],
 		role: "ROLE_UNSPECIFIED",
 		name: "",
-		avatarUrl: ""
+		avatarUrl: "",
+		retentionSeconds: 0
 	};
 }
 /** The change of a `new_message`, `message_changed` or `member_changed`; null for other pushes. */
@@ -1172,6 +1192,8 @@ function conversation(fields) {
 		membersEpoch: number(fields.members_epoch),
 		peerId: text(fields.peer_id),
 		unreadCount: number(fields.unread_count),
+		retentionSeconds: number(fields.retention_seconds),
+		visibleFromSeq: number(fields.visible_from_seq),
 		...fields.last_message ? { lastMessage: message(fields.last_message) } : {},
 		...membership(fields.membership ?? {})
 	};
@@ -1182,6 +1204,7 @@ var changes = (answer) => list(answer.changes).map(change);
 var nextPage = (answer) => text(answer.next_page_token);
 var olderPage = (answer) => text(answer.older_page_token);
 var lastSeqOf = (answer) => number(answer.last_message_seq);
+var visibleFromOf = (fields) => number(fields.visible_from_seq);
 var conversationIdOf = (fields) => text(fields.conversation_id);
 var members = (answer) => list(answer.members).map((fields) => ({
 	userId: text(fields.user_id),
@@ -1217,6 +1240,7 @@ function accepted(answer) {
 var ChangesLog = class {
 	#conversationId;
 	#appliedSeq;
+	#visibleFromSeq = 0;
 	#entries = /* @__PURE__ */ new Map();
 	#sequences = /* @__PURE__ */ new Map();
 	#ahead = /* @__PURE__ */ new Map();
@@ -1260,6 +1284,17 @@ var ChangesLog = class {
 		for (const seq of this.#ahead.keys()) if (seq <= this.#appliedSeq) this.#ahead.delete(seq);
 		this.#applyNext();
 	}
+	/** Drops what has a smaller number, and what comes of it later. */
+	hideBefore(visibleFromSeq) {
+		if (visibleFromSeq <= this.#visibleFromSeq) return;
+		this.#visibleFromSeq = visibleFromSeq;
+		for (const [seq, entry] of this.#entries) {
+			if (seq >= visibleFromSeq) continue;
+			this.#entries.delete(seq);
+			if (!isEvent(entry)) this.#sequences.delete(entry.messageId);
+		}
+		this.#sorted = null;
+	}
 	/** Adds older messages, as they are now. */
 	prepend(messages) {
 		for (const message of messages) this.#setMessage(message);
@@ -1283,6 +1318,7 @@ var ChangesLog = class {
 		else if (known) this.#setMessage(merged(known, change.message));
 	}
 	#setMessage(message) {
+		if (message.messageSeq < this.#visibleFromSeq) return;
 		const known = this.message(message.messageId);
 		if (known && isNewer(known, message)) return;
 		this.#entries.set(message.messageSeq, message);
@@ -1290,7 +1326,7 @@ var ChangesLog = class {
 		this.#sorted = null;
 	}
 	#setEvent({ message: _, ...change }) {
-		if (this.#entries.has(change.messageSeq)) return;
+		if (change.messageSeq < this.#visibleFromSeq || this.#entries.has(change.messageSeq)) return;
 		const key = `${this.#conversationId}:${change.messageSeq}`;
 		this.#entries.set(change.messageSeq, {
 			...change,
@@ -1385,6 +1421,20 @@ var ConversationList = class {
 		});
 		return isReadFurther && !isAllRead ? "stale" : "applied";
 	}
+	/** Messages with a smaller number have disappeared. `stale`: how much is unread is not known. */
+	hideBefore(conversationId, visibleFromSeq) {
+		const known = this.#all.get(conversationId);
+		if (known === void 0) return "stale";
+		if (visibleFromSeq <= known.visibleFromSeq) return "known";
+		const isEmpty = (known.lastMessage?.messageSeq ?? 0) < visibleFromSeq;
+		const { lastMessage, ...rest } = known;
+		this.#set({
+			...rest,
+			...isEmpty || !lastMessage ? { unreadCount: 0 } : { lastMessage },
+			visibleFromSeq
+		});
+		return !isEmpty && known.unreadCount && visibleFromSeq > known.readSeq + 1 ? "stale" : "applied";
+	}
 	/** Changes what this user has set. */
 	patch(conversationId, fields) {
 		const known = this.#all.get(conversationId);
@@ -1430,7 +1480,7 @@ var ConversationList = class {
 		this.#all.delete(conversationId);
 		this.#sorted = null;
 	}
-	#effect(known, { type, message, messageSeq, userIds, role }) {
+	#effect(known, { type, message, messageSeq, userIds, role, retentionSeconds }) {
 		const user = this.#user();
 		if (type === "CHANGE_TYPE_MESSAGE_SENT" && message) {
 			const archived = known.archived && known.muteUntilMs > message.timestamp;
@@ -1455,6 +1505,7 @@ var ConversationList = class {
 				unreadCount: Math.max(0, known.unreadCount - Number(wasUnread))
 			};
 		}
+		if (type === "CHANGE_TYPE_RETENTION_CHANGED") return { retentionSeconds };
 		if (type === "CHANGE_TYPE_CONVERTED_TO_CHANNEL") return { type: "CONVERSATION_TYPE_CHANNEL" };
 		if (!userIds.includes(user)) return {};
 		if (type === "CHANGE_TYPE_ROLE_CHANGED") return { role };
@@ -1649,6 +1700,7 @@ var OpenConversation = class {
 	#early = [];
 	#olderToken = "";
 	#oldestSeq = 0;
+	#visibleFromSeq = 0;
 	#isFilling = false;
 	#expectedSeq = 0;
 	#timer;
@@ -1672,15 +1724,16 @@ var OpenConversation = class {
 		await this.#loading(async () => {
 			const appliedSeq = this.#host.lastSeq() ?? await this.#readLastSeq();
 			const answer = await this.#call("list_messages", { page_size: PAGE });
-			const messages$1 = messages(answer);
+			const messages$2 = messages(answer);
 			const log = new ChangesLog(this.#id, appliedSeq);
-			log.prepend(messages$1.filter(({ messageSeq }) => messageSeq <= appliedSeq));
+			log.hideBefore(this.#visibleFromSeq);
+			log.prepend(messages$2.filter(({ messageSeq }) => messageSeq <= appliedSeq));
 			this.#log = log;
 			this.#olderToken = olderPage(answer);
 			this.#oldestSeq = appliedSeq + 1;
-			for (const change of [...messages$1.map(sentChange), ...this.#early.splice(0)]) log.push(change);
+			for (const change of [...messages$2.map(sentChange), ...this.#early.splice(0)]) log.push(change);
 			this.#host.onTimeline();
-			await this.#loadEvents(messages$1[0]?.messageSeq);
+			await this.#loadEvents(messages$2[0]?.messageSeq);
 		});
 		if (this.#isIncomplete) this.#fillLater();
 		await this.loadMembers();
@@ -1693,10 +1746,10 @@ var OpenConversation = class {
 				before: this.#olderToken,
 				page_size: Math.min(size, MAX_PAGE)
 			});
-			const messages$2 = messages(answer);
-			this.#log?.prepend(messages$2);
+			const messages$1 = messages(answer);
+			this.#log?.prepend(messages$1);
 			this.#olderToken = olderPage(answer);
-			await this.#loadEvents(messages$2[0]?.messageSeq);
+			await this.#loadEvents(messages$1[0]?.messageSeq);
 		});
 	}
 	/** Loads the members and up to what they have received; a channel has no receipts. */
@@ -1720,6 +1773,12 @@ var OpenConversation = class {
 		this.#log.push(change);
 		if (this.#isIncomplete) this.#fillLater();
 		if (change.userIds.length) this.loadMembers();
+		this.#host.onTimeline();
+	}
+	/** Messages with a smaller number have disappeared. */
+	hideBefore(visibleFromSeq) {
+		this.#visibleFromSeq = Math.max(this.#visibleFromSeq, visibleFromSeq);
+		this.#log?.hideBefore(this.#visibleFromSeq);
 		this.#host.onTimeline();
 	}
 	pushReceipt(receipt) {
@@ -1757,9 +1816,10 @@ var OpenConversation = class {
 					after_seq: log.appliedSeq,
 					page_size: MAX_PAGE
 				});
-				const changes$2 = changes(answer);
+				const changes$1 = changes(answer);
 				lastSeq = lastSeqOf(answer);
-				log.fill(changes$2, lastSeq);
+				log.fill(changes$1, lastSeq);
+				this.hideBefore(visibleFromOf(answer));
 				this.#host.onTimeline();
 			}
 		} catch (error) {
@@ -1774,13 +1834,13 @@ var OpenConversation = class {
 		this.#oldestSeq = this.#olderToken && firstSeq ? Math.min(firstSeq, before) : 1;
 		let afterSeq = this.#oldestSeq - 1;
 		for (let page = 0; page < MAX_EVENT_PAGES && afterSeq + 1 < before; page += 1) {
-			const changes$1 = changes(await this.#call("list_changes", {
+			const changes$2 = changes(await this.#call("list_changes", {
 				after_seq: afterSeq,
 				page_size: Math.min(MAX_PAGE, before - 1 - afterSeq)
 			})).filter(({ messageSeq }) => messageSeq < before);
-			this.#log?.prependEvents(changes$1);
-			if (changes$1.length === 0) return;
-			afterSeq = changes$1[changes$1.length - 1].messageSeq;
+			this.#log?.prependEvents(changes$2);
+			if (changes$2.length === 0) return;
+			afterSeq = changes$2[changes$2.length - 1].messageSeq;
 		}
 	}
 	async #readLastSeq() {
@@ -2419,7 +2479,7 @@ var Messenger = class extends ConversationCommands {
 	#outbox = new Outbox();
 	#outgoing;
 	#reads;
-	#changed = /* @__PURE__ */ new Map();
+	#changed = new ChangedEvents();
 	#listeners;
 	#channels = /* @__PURE__ */ new Set();
 	#user = "";
@@ -2607,6 +2667,7 @@ var Messenger = class extends ConversationCommands {
 	#onPush(frame, isBacklog) {
 		const conversationId = conversationIdOf(frame);
 		for (const receipt of pushedReceipts(frame)) if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
+		if (frame.type === "messages_expired") this.#hideBefore(conversationId, visibleFromOf(frame));
 		const membership = pushedMembership(frame);
 		if (membership) this.#onMembership(conversationId, membership);
 		const change = pushedChange(frame);
@@ -2621,13 +2682,19 @@ var Messenger = class extends ConversationCommands {
 		if (frame.type !== "new_message" || !message || !isNew || isBacklog || message.senderId === this.#user) return;
 		this.emit("message", { message: this.#open.shown(message) });
 	}
+	#hideBefore(conversationId, visibleFromSeq) {
+		if (this.list.hideBefore(conversationId, visibleFromSeq) === "stale") this.directory.readLater(conversationId);
+		this.#open.get(conversationId)?.hideBefore(visibleFromSeq);
+		this.#soon("conversations");
+	}
 	#onMembership(conversationId, membership) {
 		if ((this.isSetting(conversationId) ? "stale" : this.list.pushMembership(conversationId, membership)) === "stale") this.directory.readLater(conversationId);
 		this.#soon("conversations");
 	}
 	#onLoaded(loaded) {
 		this.#soon("conversations");
-		for (const { conversationId, type, lastMessageSeq, role } of loaded) {
+		for (const { conversationId, type, lastMessageSeq, visibleFromSeq, role } of loaded) {
+			this.#open.get(conversationId)?.hideBefore(visibleFromSeq);
 			this.#open.get(conversationId)?.expect(lastMessageSeq);
 			const isMember = role !== "ROLE_UNSPECIFIED";
 			const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
@@ -2642,14 +2709,8 @@ var Messenger = class extends ConversationCommands {
 		if ((this.list.get(conversationId)?.lastMessageSeq ?? 0) < messageSeq) this.directory.readLater(conversationId, 1e3);
 	}
 	#soon(type, conversationId = "") {
-		if (this.#changed.size === 0) queueMicrotask(() => this.#emitChanged());
-		if (type === "conversations") this.#changed.set(type, () => this.emit(type, {}));
-		else this.#changed.set(`${type} ${conversationId}`, () => this.emit(type, { conversationId }));
-	}
-	#emitChanged() {
-		const events = [...this.#changed.values()];
-		this.#changed.clear();
-		for (const emit of events) emit();
+		const emit = () => type === "conversations" ? this.emit(type, {}) : this.emit(type, { conversationId });
+		this.#changed.soon(`${type} ${conversationId}`, emit);
 	}
 };
 export { Client, Messenger, PlauditError, backoffDelay, connect, tabDeviceId, uuid7 };

@@ -8,6 +8,7 @@ export type Entry = StoredMessage | ConversationEvent;
 export class ChangesLog {
   readonly #conversationId: string;
   #appliedSeq: number;
+  #visibleFromSeq = 0;
   readonly #entries = new Map<number, Entry>(); // by message_seq
   readonly #sequences = new Map<string, number>(); // of messages by their id
   readonly #ahead = new Map<number, Change>();
@@ -59,6 +60,18 @@ export class ChangesLog {
     this.#applyNext();
   }
 
+  /** Drops what has a smaller number, and what comes of it later. */
+  hideBefore(visibleFromSeq: number): void {
+    if (visibleFromSeq <= this.#visibleFromSeq) return;
+    this.#visibleFromSeq = visibleFromSeq;
+    for (const [seq, entry] of this.#entries) {
+      if (seq >= visibleFromSeq) continue;
+      this.#entries.delete(seq);
+      if (!isEvent(entry)) this.#sequences.delete(entry.messageId);
+    }
+    this.#sorted = null;
+  }
+
   /** Adds older messages, as they are now. */
   prepend(messages: readonly StoredMessage[]): void {
     for (const message of messages) this.#setMessage(message);
@@ -88,6 +101,7 @@ export class ChangesLog {
 
   // Another answer may have brought a later state of the message already.
   #setMessage(message: StoredMessage): void {
+    if (message.messageSeq < this.#visibleFromSeq) return;
     const known = this.message(message.messageId);
     if (known && isNewer(known, message)) return;
     this.#entries.set(message.messageSeq, message);
@@ -96,7 +110,7 @@ export class ChangesLog {
   }
 
   #setEvent({ message: _, ...change }: Change): void {
-    if (this.#entries.has(change.messageSeq)) return;
+    if (change.messageSeq < this.#visibleFromSeq || this.#entries.has(change.messageSeq)) return;
     const key = `${this.#conversationId}:${change.messageSeq}`;
     this.#entries.set(change.messageSeq, { ...change, kind: "event", key, conversationId: this.#conversationId });
     this.#sorted = null;

@@ -60,6 +60,11 @@ export abstract class ConversationCommands extends Events<MessengerEvents> {
     return this.#change("update_conversation", conversationId, { name });
   }
 
+  /** Lets messages disappear after a time, also those that are there; 0: they stay. */
+  setRetention(conversationId: string, retentionSeconds: number): Promise<void> {
+    return this.#change("set_retention", conversationId, { retention_seconds: retentionSeconds });
+  }
+
   convertToChannel(conversationId: string): Promise<void> {
     return this.#change("convert_to_channel", conversationId);
   }

@@ -65,6 +65,17 @@ export class ConversationList {
     return isReadFurther && !isAllRead ? "stale" : "applied";
   }
 
+  /** Messages with a smaller number have disappeared. `stale`: how much is unread is not known. */
+  hideBefore(conversationId: string, visibleFromSeq: number): PushResult {
+    const known = this.#all.get(conversationId);
+    if (known === undefined) return "stale";
+    if (visibleFromSeq <= known.visibleFromSeq) return "known";
+    const isEmpty = (known.lastMessage?.messageSeq ?? 0) < visibleFromSeq;
+    const { lastMessage, ...rest } = known;
+    this.#set({ ...rest, ...(isEmpty || !lastMessage ? { unreadCount: 0 } : { lastMessage }), visibleFromSeq });
+    return !isEmpty && known.unreadCount && visibleFromSeq > known.readSeq + 1 ? "stale" : "applied";
+  }
+
   /** Changes what this user has set. */
   patch(conversationId: string, fields: Partial<Conversation>): void {
     const known = this.#all.get(conversationId);
@@ -96,7 +107,7 @@ export class ConversationList {
     this.#sorted = null;
   }
 
-  #effect(known: Conversation, { type, message, messageSeq, userIds, role }: Change): Partial<Conversation> {
+  #effect(known: Conversation, { type, message, messageSeq, userIds, role, retentionSeconds }: Change): Partial<Conversation> {
     const user = this.#user();
     if (type === SENT && message) {
       const archived = known.archived && known.muteUntilMs > message.timestamp;
@@ -113,6 +124,7 @@ export class ConversationList {
         unreadCount: Math.max(0, known.unreadCount - Number(wasUnread)),
       };
     }
+    if (type === "CHANGE_TYPE_RETENTION_CHANGED") return { retentionSeconds };
     if (type === "CHANGE_TYPE_CONVERTED_TO_CHANNEL") return { type: "CONVERSATION_TYPE_CHANNEL" };
     if (!userIds.includes(user)) return {};
     if (type === "CHANGE_TYPE_ROLE_CHANGED") return { role };

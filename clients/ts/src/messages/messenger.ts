@@ -3,6 +3,7 @@
 import type { Client } from "../client.ts";
 import type { Frame } from "../connection/codec.ts";
 import { Backlog } from "./backlog.ts";
+import { ChangedEvents } from "./changed_events.ts";
 import { ConversationCommands } from "./commands.ts";
 import { ConversationList } from "./conversation_list.ts";
 import { Directory } from "./directory.ts";
@@ -37,7 +38,7 @@ export class Messenger extends ConversationCommands {
   readonly #outbox = new Outbox();
   readonly #outgoing: Outgoing;
   readonly #reads: ReadPositions;
-  readonly #changed = new Map<string, () => void>();
+  readonly #changed = new ChangedEvents();
   readonly #listeners: (() => void)[];
   readonly #channels = new Set<string>();
   #user = "";
@@ -241,6 +242,7 @@ export class Messenger extends ConversationCommands {
     for (const receipt of wire.pushedReceipts(frame)) {
       if (receipt.userId !== this.#user) this.#open.get(conversationId)?.pushReceipt(receipt);
     }
+    if (frame.type === "messages_expired") this.#hideBefore(conversationId, wire.visibleFromOf(frame));
     const membership = wire.pushedMembership(frame);
     if (membership) this.#onMembership(conversationId, membership);
     const change = wire.pushedChange(frame);
@@ -256,6 +258,13 @@ export class Messenger extends ConversationCommands {
     this.emit("message", { message: this.#open.shown(message) });
   }
 
+  // These messages have disappeared for everyone.
+  #hideBefore(conversationId: string, visibleFromSeq: number): void {
+    if (this.list.hideBefore(conversationId, visibleFromSeq) === "stale") this.directory.readLater(conversationId);
+    this.#open.get(conversationId)?.hideBefore(visibleFromSeq);
+    this.#soon("conversations");
+  }
+
   #onMembership(conversationId: string, membership: Membership): void {
     // An older push must not undo what was set after it.
     const result = this.isSetting(conversationId) ? "stale" : this.list.pushMembership(conversationId, membership);
@@ -265,7 +274,8 @@ export class Messenger extends ConversationCommands {
 
   #onLoaded(loaded: Conversation[]): void {
     this.#soon("conversations");
-    for (const { conversationId, type, lastMessageSeq, role } of loaded) {
+    for (const { conversationId, type, lastMessageSeq, visibleFromSeq, role } of loaded) {
+      this.#open.get(conversationId)?.hideBefore(visibleFromSeq);
       this.#open.get(conversationId)?.expect(lastMessageSeq);
       const isMember = role !== "ROLE_UNSPECIFIED";
       const isChannel = type === "CONVERSATION_TYPE_CHANNEL";
@@ -281,18 +291,10 @@ export class Messenger extends ConversationCommands {
     if ((this.list.get(conversationId)?.lastMessageSeq ?? 0) < messageSeq) this.directory.readLater(conversationId, 1_000);
   }
 
-  // Many changes of one turn are one event.
   #soon(type: "conversations"): void;
   #soon(type: "timeline" | "members", conversationId: string): void;
   #soon(type: "conversations" | "timeline" | "members", conversationId = ""): void {
-    if (this.#changed.size === 0) queueMicrotask(() => this.#emitChanged());
-    if (type === "conversations") this.#changed.set(type, () => this.emit(type, {}));
-    else this.#changed.set(`${type} ${conversationId}`, () => this.emit(type, { conversationId }));
-  }
-
-  #emitChanged(): void {
-    const events = [...this.#changed.values()];
-    this.#changed.clear();
-    for (const emit of events) emit();
+    const emit = () => (type === "conversations" ? this.emit(type, {}) : this.emit(type, { conversationId }));
+    this.#changed.soon(`${type} ${conversationId}`, emit);
   }
 }

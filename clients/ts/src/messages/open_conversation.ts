@@ -40,6 +40,7 @@ export class OpenConversation {
   #early: Change[] = [];
   #olderToken = "";
   #oldestSeq = 0;
+  #visibleFromSeq = 0;
   #isFilling = false;
   #expectedSeq = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -71,6 +72,7 @@ export class OpenConversation {
       const answer = await this.#call("list_messages", { page_size: PAGE });
       const messages = wire.messages(answer);
       const log = new ChangesLog(this.#id, appliedSeq);
+      log.hideBefore(this.#visibleFromSeq);
       log.prepend(messages.filter(({ messageSeq }) => messageSeq <= appliedSeq));
       this.#log = log;
       this.#olderToken = wire.olderPage(answer);
@@ -120,6 +122,13 @@ export class OpenConversation {
     this.#host.onTimeline();
   }
 
+  /** Messages with a smaller number have disappeared. */
+  hideBefore(visibleFromSeq: number): void {
+    this.#visibleFromSeq = Math.max(this.#visibleFromSeq, visibleFromSeq);
+    this.#log?.hideBefore(this.#visibleFromSeq);
+    this.#host.onTimeline();
+  }
+
   pushReceipt(receipt: Receipt): void {
     if (this.positions.push(receipt)) this.#host.onTimeline();
   }
@@ -160,6 +169,7 @@ export class OpenConversation {
         const changes = wire.changes(answer);
         lastSeq = wire.lastSeqOf(answer);
         log.fill(changes, lastSeq);
+        this.hideBefore(wire.visibleFromOf(answer));
         this.#host.onTimeline();
       }
     } catch (error) {

@@ -39,6 +39,7 @@ export interface Change {
   readonly role: Role;
   readonly name: string;
   readonly avatarUrl: string;
+  readonly retentionSeconds: number;
 }
 
 /** `sent`: durable at the server; `delivered` and `read`: by all other members. */
@@ -120,6 +121,10 @@ export interface Conversation extends Membership {
   /** The other user of a direct conversation; otherwise empty. */
   readonly peerId: string;
   readonly unreadCount: number;
+  /** After how many seconds messages disappear; 0: they stay. */
+  readonly retentionSeconds: number;
+  /** Messages and changes with a smaller number have disappeared. */
+  readonly visibleFromSeq: number;
   readonly lastMessage?: StoredMessage;
 }
 

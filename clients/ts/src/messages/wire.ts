@@ -44,6 +44,7 @@ export function change(fields: Fields): Change {
     role: text(fields.role || "ROLE_UNSPECIFIED") as Role,
     name: text(fields.name),
     avatarUrl: text(fields.avatar_url),
+    retentionSeconds: number(fields.retention_seconds),
   };
 }
 
@@ -51,7 +52,7 @@ export function change(fields: Fields): Change {
 export function sentChange(sent: StoredMessage): Change {
   const { messageSeq, senderId: actorId, timestamp } = sent;
   return {
-    messageSeq, type: SENT, actorId, timestamp, message: sent, userIds: [], role: "ROLE_UNSPECIFIED", name: "", avatarUrl: "",
+    messageSeq, type: SENT, actorId, timestamp, message: sent, userIds: [], role: "ROLE_UNSPECIFIED", name: "", avatarUrl: "", retentionSeconds: 0,
   };
 }
 
@@ -89,6 +90,8 @@ export function conversation(fields: Fields): Conversation {
     membersEpoch: number(fields.members_epoch),
     peerId: text(fields.peer_id),
     unreadCount: number(fields.unread_count),
+    retentionSeconds: number(fields.retention_seconds),
+    visibleFromSeq: number(fields.visible_from_seq),
     ...(fields.last_message ? { lastMessage: message(fields.last_message as Fields) } : {}),
     ...membership((fields.membership ?? {}) as Fields),
   };
@@ -101,6 +104,7 @@ export const nextPage = (answer: Fields): string => text(answer.next_page_token)
 export const olderPage = (answer: Fields): string => text(answer.older_page_token);
 export const seqOf = (answer: Fields): number => number(answer.message_seq);
 export const lastSeqOf = (answer: Fields): number => number(answer.last_message_seq);
+export const visibleFromOf = (fields: Fields): number => number(fields.visible_from_seq);
 export const conversationIdOf = (fields: Fields): string => text(fields.conversation_id);
 
 export const members = (answer: Fields): Member[] =>

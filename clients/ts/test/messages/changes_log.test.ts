@@ -85,3 +85,14 @@ test("the entries are the same array until something changes", () => {
   log.push(sent(3));
   expect(log.entries).toBe(before);
 });
+
+test("messages that have disappeared are dropped, and do not come back with an older page", () => {
+  const log = new ChangesLog("c1", 10);
+  log.prepend([message(8), message(9), message(10)]);
+  log.hideBefore(10);
+  expect(log.entries.map(({ messageSeq }) => messageSeq)).toEqual([10]);
+  expect(log.message("m9")).toBeUndefined();
+  log.prepend([message(9)]);
+  log.hideBefore(5);
+  expect(log.entries.map(({ messageSeq }) => messageSeq)).toEqual([10]);
+});

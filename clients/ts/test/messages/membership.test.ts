@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { settle } from "../socket.ts";
-import { conversation, pushed, ready, rig, sent, startForEach } from "./messenger_rig.ts";
+import { answerLoads, contents, conversation, pushed, ready, rig, sent, startForEach } from "./messenger_rig.ts";
 
 startForEach();
 
@@ -72,4 +72,17 @@ test("archived conversations are loaded on their own", async () => {
   socket.answer("list_conversations", { conversations: [old], next_page_token: "more" });
   await settle();
   expect([shown(), archived(), rig.messenger.hasMoreArchived]).toEqual([["c1"], ["c2"], true]);
+});
+
+test("messages that have disappeared are shown nowhere", async () => {
+  const socket = await ready();
+  rig.messenger.open("c1");
+  await answerLoads(socket);
+  for (const seq of [11, 12]) socket.receive(pushed(seq));
+  socket.receive({ type: "messages_expired", topic: "users/me", conversation_id: "c1", visible_from_seq: 12 });
+  expect(contents()).toEqual([["text 12", "sent"]]);
+  socket.receive({ type: "messages_expired", topic: "users/me", conversation_id: "c1", visible_from_seq: 13 });
+  expect(contents()).toEqual([]);
+  expect(rig.messenger.conversation("c1")).toMatchObject({ unreadCount: 0, visibleFromSeq: 13 });
+  expect(rig.messenger.conversation("c1")?.lastMessage).toBeUndefined();
 });

@@ -13,7 +13,7 @@ export const sent = (messageSeq: number, fields: Partial<StoredMessage> = {}): C
 
 export const change = (messageSeq: number, type: string, fields: Partial<Change> = {}): Change => ({
   messageSeq, type: `CHANGE_TYPE_${type}`, actorId: "bob", timestamp: 1_700_000_000_000 + messageSeq, message: undefined, userIds: [],
-  role: "ROLE_UNSPECIFIED", name: "", avatarUrl: "", ...fields,
+  role: "ROLE_UNSPECIFIED", name: "", avatarUrl: "", retentionSeconds: 0, ...fields,
 });
 
 /** A pushed edit or deletion: of the message it has only what was changed. */
@@ -23,7 +23,7 @@ export const partial = (messageSeq: number, fields: Partial<StoredMessage>): Sto
 
 export const conversation = (conversationId: string, fields: Partial<Conversation> = {}): Conversation => ({
   conversationId, type: "CONVERSATION_TYPE_GROUP", name: "Team", avatarUrl: "", creatorId: "bob", createTime: "2026-01-01T00:00:00Z",
-  updateTime: "2026-01-01T00:00:00Z", lastMessageSeq: 10, memberCount: 2, membersEpoch: 1, peerId: "", unreadCount: 0,
+  updateTime: "2026-01-01T00:00:00Z", lastMessageSeq: 10, memberCount: 2, membersEpoch: 1, peerId: "", unreadCount: 0, retentionSeconds: 0, visibleFromSeq: 0,
   role: "ROLE_MEMBER", readSeq: 10, muteUntilMs: 0, pinned: false, archived: false, markedUnread: false, ...fields,
 });
 

@@ -5,7 +5,9 @@ import { announce, avatar, h, icon } from "../dom.js";
 import { confirmed } from "./confirm.js";
 import { conversationActions } from "./conversation_actions.js";
 import { conversationAvatar } from "./conversation_list.js";
-import { isAdmin, isChannel, isDirect, isMember, problemText, subtitleOf, titleOfConversation } from "./texts.js";
+import { durationText, isAdmin, isChannel, isDirect, isMember, problemText, subtitleOf, titleOfConversation } from "./texts.js";
+
+const RETENTIONS = [0, 3_600, 86_400, 7 * 86_400, 30 * 86_400];
 
 export class Details {
   #messenger;
@@ -103,8 +105,26 @@ export class Details {
       manages && !isMe && h("button", { type: "button", class: "round", id: `remove-${userId}`, "aria-label": `Remove ${userId}`, title: "Remove", onclick: () => this.#remove(userId) }, icon("close")));
   }
 
+  #retention(conversation) {
+    const choices = [...new Set([...RETENTIONS, conversation.retentionSeconds])].sort((one, other) => one - other);
+    const select = h("select", { id: "details-retention", onchange: () => this.#setRetention(Number(select.value)) },
+      ...choices.map((seconds) => h("option", { value: String(seconds), selected: seconds === conversation.retentionSeconds }, seconds ? `for ${durationText(seconds)}` : "for ever")));
+    return h("label", { class: "retention" }, icon("clock"), h("span", {}, "Messages stay"), select);
+  }
+
+  async #setRetention(seconds) {
+    const before = this.#conversation.retentionSeconds;
+    const isShorter = seconds && (!before || seconds < before);
+    const text = `Messages disappear for everyone ${durationText(seconds || 1)} after they were sent. Older ones disappear now, and do not come back.`;
+    const isSure = !isShorter || (await confirmed({ title: "Let messages disappear?", text, action: "Let them disappear" }));
+    if (isSure) await this.#run(() => this.#messenger.setRetention(this.#id, seconds), seconds ? `Messages stay ${durationText(seconds)}.` : "Messages stay.");
+    this.#drawn = "";
+    this.#draw();
+  }
+
   #drawManage(conversation) {
-    if (isDirect(conversation) || !isMember(conversation)) return this.#manage.replaceChildren();
+    if (!isMember(conversation)) return this.#manage.replaceChildren();
+    if (isDirect(conversation)) return this.#manage.replaceChildren(this.#retention(conversation));
     const field = h("input", { id: "add-field", maxlength: "64", autocomplete: "off", autocapitalize: "none", spellcheck: "false", placeholder: "Name", "aria-label": "Add a member" });
     const add = isAdmin(conversation) && h("form", { class: "add-member", onsubmit: (event) => {
       event.preventDefault();
@@ -113,7 +133,7 @@ export class Details {
       field.value = "";
       return this.#run(() => this.#messenger.addMembers(this.#id, [user]), `${user} was added.`);
     } }, field, h("button", { type: "submit", class: "quiet" }, icon("plus"), "Add"));
-    return this.#manage.replaceChildren(...[add,
+    return this.#manage.replaceChildren(...[add, isAdmin(conversation) && this.#retention(conversation),
       isAdmin(conversation) && !isChannel(conversation) && h("button", { type: "button", class: "quiet", id: "details-channel", onclick: () => this.#convert() }, icon("channel"), "Make it a channel"),
       h("button", { type: "button", class: "quiet danger", id: "details-leave", onclick: () => this.#leave() }, icon("leave"), "Leave")].filter(Boolean));
   }

@@ -20,9 +20,10 @@ export const titleOfConversation = (conversation) => (isDirect(conversation) ? c
 /** The line below the title. */
 export function subtitleOf(conversation) {
   if (!isMember(conversation)) return "You are no longer a member";
-  if (isDirect(conversation)) return "Direct messages";
+  const stay = conversation.retentionSeconds ? `, messages stay ${durationText(conversation.retentionSeconds)}` : "";
+  if (isDirect(conversation)) return `Direct messages${stay}`;
   const members = `${conversation.memberCount} ${conversation.memberCount === 1 ? "member" : "members"}`;
-  return isChannel(conversation) ? `Channel, ${members}` : members;
+  return `${isChannel(conversation) ? `Channel, ${members}` : members}${stay}`;
 }
 
 /** The preview of a conversation's last message. */
@@ -48,8 +49,17 @@ export function namesOf(users, me) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
+const UNITS = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
+
+/** `1 day`, `90 minutes`: in the largest unit of which it is a multiple. */
+export function durationText(seconds) {
+  const [size, unit] = UNITS.find(([each]) => seconds % each === 0);
+  const count = seconds / size;
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
 /** What a `ConversationEvent` says. */
-export function eventText({ type, actorId, userIds, role, name }, me) {
+export function eventText({ type, actorId, userIds, role, name, retentionSeconds }, me) {
   const actor = actorId === me ? "You" : actorId || "A moderator";
   const users = namesOf(userIds ?? [], me);
   switch (type) {
@@ -67,6 +77,8 @@ export function eventText({ type, actorId, userIds, role, name }, me) {
       return `${actor} named it “${name}”`;
     case "CHANGE_TYPE_CONVERSATION_CLOSED":
       return `${actor} closed the conversation`;
+    case "CHANGE_TYPE_RETENTION_CHANGED":
+      return retentionSeconds ? `${actor} lets messages disappear after ${durationText(retentionSeconds)}` : `${actor} lets messages stay`;
     case "CHANGE_TYPE_CONVERTED_TO_CHANNEL":
       return `${actor} made it a channel`;
     default:
