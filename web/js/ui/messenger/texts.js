@@ -75,6 +75,10 @@ export function eventText({ type, actorId, userIds, role, name, retentionSeconds
       return role === "ROLE_ADMIN" ? `${actor} made ${users} an admin` : `${actor} made ${users} a member`;
     case "CHANGE_TYPE_CONVERSATION_UPDATED":
       return `${actor} named it “${name}”`;
+    case "CHANGE_TYPE_MESSAGE_PINNED":
+      return `${actor} pinned a message`;
+    case "CHANGE_TYPE_MESSAGE_UNPINNED":
+      return `${actor} unpinned a message`;
     case "CHANGE_TYPE_CONVERSATION_CLOSED":
       return `${actor} closed the conversation`;
     case "CHANGE_TYPE_RETENTION_CHANGED":
