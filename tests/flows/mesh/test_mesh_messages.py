@@ -1,21 +1,26 @@
-"""Conversations in a whole mesh: REST, sockets and gRPC at the edge, and a node of message_svc that is killed."""
+"""Conversations and users in a whole mesh: REST, sockets, gRPC and pages at the edge, and nodes that are killed."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import grpc
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from plaudit.message.v1 import message_service_pb2 as pb
 from plaudit.message.v1 import message_service_pb2_grpc as pb_grpc
+from tests.browsing import chromium
 from tests.engines import Engines
 from tests.flows.clients import new_user
+from tests.flows.mesh.mesh_users import MeshUser, history, items
 from tests.flows.mesh.meshes import RunningMesh
+from tests.flows.page.messaging import field, message, open_conversation, row, say, texts, ticks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,79 +33,13 @@ def fixture_mesh(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> 
         yield mesh
 
 
-class User:
-    """A user at the edge of the mesh."""
-
-    def __init__(self, mesh: RunningMesh, http: aiohttp.ClientSession, user: str) -> None:
-        self.user = user
-        self.headers = {"Authorization": f"Bearer {mesh.token(user)}"}
-        self._http = http
-
-    async def ask(self, verb: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """The status and the answer; status 0 where the connection breaks."""
-        try:
-            async with self._http.request(verb, path, json=body, headers=self.headers) as answer:
-                return answer.status, await answer.json()
-        except (aiohttp.ClientConnectionError, TimeoutError):
-            return 0, {}
-
-    async def send(self, conversation_id: str, content: str) -> int:
-        """Sends a message, again with the same id where it may or may not be sent; returns its number."""
-        body = {"conversation_id": conversation_id, "content": content, "client_msg_id": content.replace(" ", "-")}
-        async with asyncio.timeout(60):
-            while True:
-                status, answer = await self.ask("POST", "/api/v1/messages", body)
-                if status == 202:
-                    return int(answer["message_seq"])
-                assert status in (0, 503, 504), answer
-                await asyncio.sleep(0.1)  # as a client would, a little later
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A socket with the pushes for the user."""
-        protocols = ("plaudit.v1.json",)
-        async with self._http.ws_connect("/ws/connect", headers=self.headers, protocols=protocols) as socket:
-            await socket.send_json({"type": "hello", "id": 1})
-            await socket.send_json({"type": "subscribe", "id": 2, "topics": [f"users/{self.user}"]})
-            async with asyncio.timeout(20):
-                while (await socket.receive_json())["type"] != "subscribed":
-                    pass
-            yield socket
-
-
 @pytest.fixture(name="users")
-async def fixture_users(mesh: RunningMesh) -> AsyncIterator[list[User]]:
+async def fixture_users(mesh: RunningMesh) -> AsyncIterator[list[MeshUser]]:
     async with aiohttp.ClientSession(f"http://{mesh.http}", timeout=aiohttp.ClientTimeout(10)) as http:
-        yield [User(mesh, http, new_user(name)) for name in ("alice", "bob", "carol", "dan")]
+        yield [MeshUser(mesh, http, new_user(name)) for name in ("alice", "bob", "carol", "dan")]
 
 
-async def items(socket: aiohttp.ClientWebSocketResponse, last: int) -> list[dict[str, Any]]:
-    """The pushes about conversations, up to the message with that number; acknowledges them."""
-    found: list[dict[str, Any]] = []
-    async with asyncio.timeout(60):
-        while not found or found[-1].get("message_seq", 1) < last:
-            frame = await socket.receive_json()
-            if frame["type"] in ("new_message", "member_changed"):
-                found.append(frame)
-                await socket.send_json({"type": "ack", "seq": frame["seq"]})
-    return found
-
-
-async def history(user: User, conversation_id: str) -> list[dict[str, Any]]:
-    """All messages of a conversation, oldest first."""
-    found: list[dict[str, Any]] = []
-    before = ""
-    while True:
-        path = f"/api/v1/conversations/{conversation_id}/messages?limit=100&before={before}"
-        status, page = await user.ask("GET", path)
-        assert status == 200, page
-        found = [*page["messages"], *found]
-        before = page["older_page_token"]
-        if not before:
-            return found
-
-
-async def test_two_users_chat_through_the_edge(mesh: RunningMesh, users: list[User]) -> None:
+async def test_two_users_chat_through_the_edge(mesh: RunningMesh, users: list[MeshUser]) -> None:
     alice, bob, eve, _ = users
     async with alice.listening() as of_alice, bob.listening() as of_bob:
         body = {"recipient_id": bob.user, "content": "Hello!", "client_msg_id": "1"}
@@ -130,9 +69,50 @@ async def test_two_users_chat_through_the_edge(mesh: RunningMesh, users: list[Us
         assert [message.message_seq for message in page.messages] == [2, 3]
 
 
+async def test_a_profile_is_the_same_on_every_node(mesh: RunningMesh, users: list[MeshUser]) -> None:
+    for number, user in enumerate(users):
+        name = f"{user.user}-{number}"[:50]
+        assert (await user.ask("PATCH", "/api/v1/profile", {"username": name}))[0] == 200
+        # Envoy and the gateways divide these over both nodes.
+        for other in users:
+            for _ in range(10):
+                status, found = await other.ask("GET", f"/api/v1/users/{user.user}")
+                assert (status, found.get("username")) == (200, name)
+
+
+@pytest.mark.browser
+def test_two_windows_chat_over_tls(mesh: RunningMesh, tmp_path: Path) -> None:
+    alice, bob = new_user("alice"), new_user("bob")
+    with chromium() as browser:
+        of_alice, of_bob = window(browser, mesh, alice), window(browser, mesh, bob)
+        of_alice.get_by_role("button", name="New conversation").first.click()
+        of_alice.get_by_label("To", exact=True).fill(bob)
+        of_alice.get_by_role("button", name="Start", exact=True).click()
+        expect(field(of_alice)).to_be_focused()
+        say(of_alice, "Are you in the stalls?")
+        expect(row(of_bob, alice).locator(".badge")).to_have_text(re.compile("^1"))
+        expect(ticks(of_alice, "Are you in the stalls?")).to_have_attribute("title", "Delivered")
+        open_conversation(of_bob, alice)
+        expect(ticks(of_alice, "Are you in the stalls?")).to_have_attribute("title", "Read")
+        say(of_bob, "Row F, seat 12.")
+        expect(message(of_alice, "Row F, seat 12.")).to_be_visible()
+        of_alice.screenshot(path=tmp_path / "mesh.png")
+        assert texts(of_alice) == texts(of_bob) == ["Are you in the stalls?", "Row F, seat 12."]
+
+
+def window(browser: Browser, mesh: RunningMesh, user: str) -> Page:
+    """A window of a user who is connected."""
+    page = browser.new_context(ignore_https_errors=True).new_page()  # the authority is our own
+    page.goto(f"https://{mesh.https}/")
+    page.get_by_label("Your name", exact=True).fill(user)
+    page.get_by_role("button", name="Take a seat").click()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    return page
+
+
 @pytest.mark.parametrize("kind", ["message_svc", "fanout_svc"])
 async def test_a_node_killed_while_messages_are_sent_costs_none_and_doubles_none(
-    mesh: RunningMesh, users: list[User], kind: str
+    mesh: RunningMesh, users: list[MeshUser], kind: str
 ) -> None:
     creator, *senders = users
     made = [
@@ -143,7 +123,7 @@ async def test_a_node_killed_while_messages_are_sent_costs_none_and_doubles_none
     acked: dict[str, dict[int, str]] = {group: {} for group in groups}
     is_over = asyncio.Event()
 
-    async def talk(sender: User, group: str) -> None:
+    async def talk(sender: MeshUser, group: str) -> None:
         number = 0
         while not is_over.is_set():
             content = f"{sender.user} {number}"
