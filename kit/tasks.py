@@ -73,8 +73,14 @@ class TaskScope:
         """Runs `work` concurrently with the block; its failure cancels the block."""
         task = self._group.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
         return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # At once: the block may end much later, or never where the process ends itself.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background task failed", task=str(task.get_coro()), exc_info=error)
 
     def cancel_all(self) -> None:
         """Cancels all running tasks."""

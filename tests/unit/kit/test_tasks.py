@@ -1,12 +1,13 @@
-"""A cancellation that the work awaited has swallowed."""
+"""Cancellations that awaited work has swallowed, and tasks of a scope that fail."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
-from kit.tasks import propagate_cancellation
+from kit.tasks import propagate_cancellation, task_scope
 
 
 async def swallowing(begun: asyncio.Event) -> str:
@@ -48,3 +49,22 @@ async def test_later_awaits_of_a_cancelled_task_are_not_cancelled() -> None:
     await begun.wait()
     task.cancel()
     assert await task == "as if nothing had happened"
+
+
+async def test_a_failed_task_of_a_scope_is_logged_before_the_block_has_ended() -> None:
+    logged: list[str] = []
+
+    async def fail() -> None:
+        raise ValueError("it has failed")
+
+    async def stopping_slowly() -> None:
+        async with task_scope() as tasks:
+            tasks.start(fail())
+            try:
+                await asyncio.Event().wait()
+            finally:
+                logged.extend(str(entry["exc_info"]) for entry in entries)
+
+    with capture_logs() as entries, pytest.raises(ExceptionGroup):
+        await stopping_slowly()
+    assert logged == ["it has failed"]
