@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -13,16 +14,18 @@ from kit.adapters.cassandra.engine import Cassandra
 from kit.adapters.cassandra.ledger import open_cassandra_ledger
 from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
+from kit.errors import Problem
 from kit.ledger.event_log import ShardedEventLog
 from message_svc.adapters.cassandra_lists import open_cassandra_lists
 from message_svc.adapters.cassandra_moderation import open_cassandra_moderation
 from message_svc.adapters.cassandra_reads import open_cassandra_reads
 from message_svc.adapters.cassandra_retention import open_cassandra_retention
 from message_svc.adapters.cassandra_tables import open_cassandra_tables
-from message_svc.commands import RemoveMember, Send
+from message_svc.commands import Command, RemoveMember, Send
 from message_svc.conversation_lists import SMALL_MEMBERS, ConversationLists
 from message_svc.domain import Body
 from message_svc.ledger import LEDGER
+from message_svc.service.pending import PendingMessages
 from tests.contract.messages.cassandra_conversations import fixture_keyspace, fixture_session
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
 from tests.contract.messages.conversation_retention import RetentionContract
@@ -31,6 +34,7 @@ from tests.contract.messages.moderation_store import ModerationStoreContract
 
 __all__ = ["fixture_keyspace", "fixture_session"]
 _LEDGERS = count(1)
+CONVERSATIONS, MESSAGES = 200, 50
 
 
 class Node:
@@ -80,6 +84,36 @@ class TestCassandraConversationStore(RetentionContract, ConversationStoreContrac
         await engine.do(large, "u1", Send(Body("hi")))
         await engine.settled()
         assert [view.key[1] for view in await engine.reads.list(TENANT, "alice", None, 9)] == [large, small]
+
+    @pytest.mark.timeout(300)
+    async def test_ten_thousand_pending_messages_of_two_hundred_conversations_are_read_within_five_seconds(
+        self, engine: Engine
+    ) -> None:
+        groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(CONVERSATIONS)]
+        sends = [
+            Command(TENANT, group, "alice", f"{number}", Send(Body(f"message {number}")))
+            for group in groups
+            for number in range(MESSAGES)
+        ]
+        for start in range(0, len(sends), 500):
+            some: Sequence[Command] = sends[start : start + 500]
+            while some:  # a busy machine may not answer in time
+                answers = await engine.ledger.apply(some)
+                some = [one for one, answer in zip(some, answers, strict=True) if isinstance(answer, Problem)]
+        pending, position = PendingMessages(engine.reads), None
+        found: dict[str, list[int]] = {}
+        began = time.monotonic()
+        while True:
+            page = await pending.page(TENANT, "bob", "phone", position)
+            for name, row in page.messages:
+                found.setdefault(name, []).append(row.item.seq)
+            position = page.next
+            if position is None:
+                break
+        seconds = time.monotonic() - began
+        print(f"{CONVERSATIONS * MESSAGES} messages of {CONVERSATIONS} conversations in {seconds:.1f} s")
+        assert found == {group: list(range(2, MESSAGES + 2)) for group in groups}
+        assert seconds < 5
 
     @pytest.fixture(name="other")
     async def fixture_other(self, engine: Engine, node: Node) -> Engine:
