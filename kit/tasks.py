@@ -80,7 +80,8 @@ class TaskScope:
         self._tasks.discard(task)
         # At once: the block may end much later, or never where the process ends itself.
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("background task failed", task=str(task.get_coro()), exc_info=error)
+            # Not as an error: most blocks are entered again, such as those that lost an engine.
+            log.info("background task failed", task=str(task.get_coro()), exc_info=error)
 
     def cancel_all(self) -> None:
         """Cancels all running tasks."""

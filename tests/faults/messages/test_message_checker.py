@@ -98,6 +98,11 @@ def test_a_missing_push_of_which_the_client_learns_is_no_violation() -> None:
     assert made.add("mark", "gap: a missing seq", connection="c2").found == []
 
 
+def test_what_never_had_an_answer_may_be_stored_later() -> None:
+    made = correct().ask("x").push(5, "c2").read("bob", 2, 3)
+    assert made.found == []
+
+
 @pytest.mark.parametrize(
     ("rule", "spoil"),
     [
