@@ -77,7 +77,7 @@ async def test_a_profile_is_the_same_on_every_node(mesh: RunningMesh, users: lis
         for other in users:
             for _ in range(10):
                 status, found = await other.ask("GET", f"/api/v1/users/{user.user}")
-                assert (status, found.get("username")) == (200, name)
+                assert (status, found.get("user", {}).get("username")) == (200, name)
 
 
 @pytest.mark.browser
