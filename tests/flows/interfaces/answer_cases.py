@@ -133,7 +133,7 @@ CASES: list[tuple[str, Fields, Answer]] = [
      Answer("NOT_FOUND", "CONVERSATION_NOT_FOUND", "conversation_id")),
     ("set_retention", {"conversation_id": "conv_123", "retention_seconds": -1}, bad(RULE, "retention_seconds")),
     ("end_sessions", {"device_id": "nowhere"}, OK),
-    ("end_sessions", {}, bad(RULE, "")),
+    ("end_sessions", {}, bad(RULE, "device_id")),
     ("end_sessions", {"device_id": "no where"}, bad(RULE, "device_id")),
     ("get_user", {"user_id": "everywhere"}, OK),
     ("get_user", {"user_id": "nobody"}, Answer("NOT_FOUND", "USER_NOT_FOUND", "user_id")),
