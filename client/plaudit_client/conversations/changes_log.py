@@ -16,6 +16,7 @@ class ChangesLog:
         self._by_id: dict[str, Message] = {}
         self._order: list[tuple[int, str]] = []
         self._ahead: dict[int, Change] = {}
+        self._visible_from = 0
 
     @property
     def has_gap(self) -> bool:
@@ -54,6 +55,14 @@ class ChangesLog:
         for message in messages:
             self._set(message)
 
+    def hide_before(self, seq: int) -> None:
+        """Drops the messages below a number, which have disappeared; the number never goes back."""
+        self._visible_from = max(self._visible_from, seq)
+        hidden = [message_id for number, message_id in self._order if number < self._visible_from]
+        self._order = self._order[len(hidden) :]
+        for message_id in hidden:
+            del self._by_id[message_id]
+
     def _apply_next(self) -> None:
         while (change := self._ahead.pop(self.applied_seq + 1, None)) is not None:
             self._apply(change)
@@ -69,6 +78,8 @@ class ChangesLog:
             self._set(known.after(change.message))
 
     def _set(self, message: Message) -> None:
+        if message.message_seq < self._visible_from:
+            return
         known = self._by_id.get(message.message_id)
         if known is None:
             insort(self._order, (message.message_seq, message.message_id))

@@ -206,6 +206,8 @@ class Conversations:
 
     def on_push(self, push: OtherPush) -> None:
         """A push of the user's topic."""
+        if push.type == "messages_expired":
+            self._hide_before(str(push.fields["conversation_id"]), int(push.fields["visible_from_seq"]))
         change = values.pushed_change(push)
         if change is None:
             return
@@ -237,6 +239,12 @@ class Conversations:
                     logger.warning("changes could not be loaded: %s", error)
                     await asyncio.sleep(self._options.backoff_ceiling * random.random())
         return None
+
+    def _hide_before(self, conversation_id: str, seq: int) -> None:
+        if (timeline := self._timelines.get(conversation_id)) is not None:
+            timeline.hide_before(seq)
+        # Its preview and its number of unread messages may be others.
+        self._directory.read_later(conversation_id)
 
     def _lane(self, conversation_id: str) -> str:
         # As of messages to the user, so that these are sent in order with those to the conversation.
@@ -277,4 +285,5 @@ class Conversations:
         self._reader.begin(loaded.conversation_id, loaded.last_message_seq, from_start=self._is_loaded)
         if (timeline := self._timelines.get(loaded.conversation_id)) is not None:
             timeline.expect(loaded.last_message_seq)
+            timeline.hide_before(loaded.visible_from_seq)
         self._has_changes.set()

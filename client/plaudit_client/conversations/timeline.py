@@ -71,6 +71,11 @@ class Timeline:
         self._changed.set()
         self._fill_later(_GAP_SECONDS)
 
+    def hide_before(self, seq: int) -> None:
+        """The messages below this number have disappeared."""
+        self._log.hide_before(seq)
+        self._changed.set()
+
     def expect(self, seq: int) -> None:
         """A change of this number exists: it is fetched where it does not arrive by itself."""
         self._expected_seq = max(self._expected_seq, seq)

@@ -80,6 +80,8 @@ class Conversation:
     read_seq: int = 0
     mute_until_ms: int = 0
     pinned: bool = False
+    retention_seconds: int = 0
+    visible_from_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ def conversation(fields: Fields) -> Conversation:
         read_seq=int(membership.get("read_seq") or 0),
         mute_until_ms=int(membership.get("mute_until_ms") or 0),
         pinned=bool(membership.get("pinned") or False),
+        retention_seconds=int(fields.get("retention_seconds") or 0),
+        visible_from_seq=int(fields.get("visible_from_seq") or 0),
     )
 
 

@@ -58,3 +58,13 @@ def test_an_earlier_state_never_replaces_a_later_one_and_a_deletion_is_final() -
     log.push(changed(3, "DELETED", 1, delete_time="2026-01-01T00:00:04Z"))
     log.prepend([message(1)])
     assert (log.messages[0].content, log.messages[0].sender_id) == ("", "bob")
+
+
+def test_messages_that_have_disappeared_are_dropped_and_do_not_come_back() -> None:
+    log = applied([0, 1, 2])
+    log.hide_before(2)
+    log.hide_before(1)
+    assert [each.message_seq for each in log.messages] == [2]
+    log.prepend([message(1)])
+    log.push(CHANGES[3])
+    assert [each.message_seq for each in log.messages] == [2, 4]
