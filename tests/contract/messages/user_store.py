@@ -18,7 +18,7 @@ from message_svc.users.domain import (
     Related,
     Relation,
 )
-from message_svc.users.ports import UserStore
+from message_svc.users.ports import ErasureStore, PendingErasure, UserStore
 from tests.naughty import NAUGHTY
 
 T, OTHER_TENANT = "acme", "globex"
@@ -192,3 +192,17 @@ class UserStoreContract:
         users = [f"user-{number:03}" for number in range(200)]
         await asyncio.gather(*(store.enter(T, user, 1) for user in users))
         assert set(await store.find(T, users)) == set(users)
+
+    async def test_an_erasure_is_claimed_once_until_it_is_abandoned_or_done(self, store: ErasureStore) -> None:
+        for user in ("alice", "bob"):
+            await store.add_erasure("acme", user, 1_000)
+        await store.record_erasure("acme", "alice", 2_000, 7)
+        await store.add_erasure("acme", "alice", 9_000)  # there is one already
+        assert await store.claim_erasures(1_000, 5_000, 10) == []
+        assert await store.claim_erasures(1_001, 5_000, 10) == [PendingErasure("acme", "bob", 0)]
+        assert await store.claim_erasures(2_001, 5_000, 10) == [PendingErasure("acme", "alice", 7)]
+        assert await store.claim_erasures(5_000, 6_000, 10) == []
+        assert len(await store.claim_erasures(5_001, 6_000, 1)) == 1
+        for user in ("alice", "bob", "nobody"):
+            await store.remove_erasure("acme", user)
+        assert await store.claim_erasures(99_000, 99_000, 10) == []

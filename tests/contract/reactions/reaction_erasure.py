@@ -11,9 +11,10 @@ import pytest
 from kit.auth.cursor import Cursors
 from kit.errors import Unavailable
 from kit.ids import new_id
-from reaction_svc import erasure
+from reaction_svc import erasure, export
 from reaction_svc.domain import Action, Op, Outcome
 from reaction_svc.erasure import Erasure
+from reaction_svc.export import Export
 from reaction_svc.ports import ApplyResult
 from tests.contract.reactions.reaction_engine import Store
 from tests.contract.reactions.reaction_store import Engine, facts_of, op
@@ -160,6 +161,20 @@ class ErasureContract:
             await failing.person("default", "alice")
         assert await erasing(engine).person("default", "alice") == (3, True)
         assert await counts(engine, *(f"messages/{i}" for i in range(5))) == [{}] * 5
+
+    @pytest.mark.parametrize("rows", [2, 1_000])
+    async def test_an_export_has_each_present_reaction_of_the_user_once(self, engine: Engine, rows: int) -> None:
+        await engine.store.apply([op("👍", target=f"posts/{number}") for number in range(5)])
+        await engine.store.apply([op("👍", target="posts/3"), op("👍", user="bob"), op("👍", tenant="acme")])
+        found: list[tuple[str, tuple[str, ...]]] = []
+        exports, token, pages = Export(engine.store.reads, Cursors(SECRET, engine.clock, 3_600.0)), "", 0
+        with patch.object(export, "_ROWS", rows):
+            while token or not pages:
+                page, token = await exports.page("default", "alice", token)
+                found += [(own.target, own.emojis) for own in page]
+                pages += 1
+        assert sorted(found) == [(f"posts/{number}", ("👍",)) for number in (0, 1, 2, 4)]
+        assert pages > 1 or rows > 2
 
 
 class ConcurrentReaction:
