@@ -51,7 +51,7 @@ class IssuerSettings(BaseModel):
         description="A claim that must name the scopes of a service, too; empty: those of `services` are enough.",
     )
     user_scopes: Texts = Field(
-        default=(), description="Scopes that a user has where `scope_claim` names them; there is `moderate`."
+        default=(), description="Scopes that a user has where `scope_claim` names them: `export` and `moderate`."
     )
     leeway: float = Field(default=5.0, ge=0, le=300, description="Seconds by which its clock may differ from ours.")
     refresh_seconds: float = Field(default=300.0, gt=0, description="How often its keys are fetched.")

@@ -28,7 +28,7 @@ LEEWAY = 5.0
 _SKEW = 60.0
 NODE = "node"
 """The kind of the token of a process of the system, and the scope that only such a token has."""
-USER_SCOPES = frozenset({"moderate"})
+USER_SCOPES = frozenset({"export", "moderate"})
 """The scopes that a token of a user may have; every other one is for services."""
 NO_SCOPES: frozenset[str] = frozenset()
 """The scopes of most users, shared by all of them: each empty set that is made takes 216 bytes."""

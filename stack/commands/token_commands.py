@@ -24,7 +24,7 @@ def mint(
         list[str] | None,
         typer.Option(
             help="What it may. A service: act-as (the default), tenants, audit, sessions, erase, export, moderate; "
-            "a user: moderate."
+            "a user: export, moderate."
         ),
     ] = None,
     tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",

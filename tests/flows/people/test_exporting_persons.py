@@ -62,6 +62,19 @@ async def test_others_export_a_person_only_with_the_scope(shared_stack: Stack, t
             assert await stub.ExportPerson(request, metadata=metadata).code() is expected, scopes
 
 
+async def test_a_user_with_the_scope_exports_others_of_its_tenant(shared_stack: Stack, traces: Traces) -> None:
+    request = user_erasure_pb2.ExportPersonRequest(tenant="default", user=traces.person.user)
+    async with grpc.aio.insecure_channel(shared_stack.grpc_address) as channel:
+        stub: Any = pb_grpc.UserServiceStub(channel)
+        for tenant, scope, expected in (
+            ("default", "export", grpc.StatusCode.OK),
+            ("default", "moderate", grpc.StatusCode.PERMISSION_DENIED),
+            ("other", "export", grpc.StatusCode.PERMISSION_DENIED),
+        ):
+            metadata = (("authorization", f"Bearer {shared_stack.token('admin', tenant, scope)}"),)
+            assert await stub.ExportPerson(request, metadata=metadata).code() is expected, (tenant, scope)
+
+
 async def test_a_page_token_of_another_reader_is_refused(traces: Traces) -> None:
     page = await done(traces.person, "GET", "/api/v1/export")
     status, answer = await traces.friend.ask("GET", f"/api/v1/export?page_token={page['next_page_token']}")
