@@ -22,22 +22,17 @@ _PAUSE_SECONDS = 0.2
 async def read_notifications(cluster: Cluster, state: StoredMessages, until: float) -> None:
     """Adds the notifications to the state, as soon as none is missing, or those of the time `until`."""
     async with _opened(cluster) as log:
-        position = 0
+        positions = dict.fromkeys(range(log.partitions(_TOPIC)), 0)
         while True:
-            with suppress(Unavailable):
-                for record in await log.read(_TOPIC, position, 1_000):
-                    found = OfflineNotification.FromString(record.payload)
-                    state.notified.append(Notified(found.idempotency_key, found.msg_id, found.recipient_id))
-                    position = record.position
+            for partition, position in positions.items():
+                with suppress(Unavailable):
+                    for record in await log.read(_TOPIC, position, 1_000, partition):
+                        found = OfflineNotification.FromString(record.payload)
+                        state.notified.append(Notified(found.idempotency_key, found.msg_id, found.recipient_id))
+                        positions[partition] = record.position
             if time.monotonic() > until or not state.not_notified():
                 return
-            with suppress(Unavailable, TimeoutError):
-                await _waited(log, position)
-
-
-async def _waited(log: EventLog, position: int) -> None:
-    async with asyncio.timeout(_PAUSE_SECONDS):
-        await log.wait(_TOPIC, position)
+            await asyncio.sleep(_PAUSE_SECONDS)  # the pace of the reads
 
 
 @asynccontextmanager
