@@ -24,7 +24,8 @@ BATCH_DELIVERIES = 512
 # Of a message of at most 4 MiB.
 _BATCH_BYTES = 2 << 20
 OnResync = Callable[[str, Collection[Topic] | None], None]
-_Key = tuple[Topic, str]
+_Key = tuple[Topic, str, str]
+"""The topic, the type of the push and its key: only deliveries with the same replace each other in a queue."""
 _DELIVER = "/plaudit.gateway.v1.NodeService/Deliver"
 
 
@@ -63,15 +64,18 @@ class GrpcNodes:
             found = self._streams.get(node_id)
             if found is None:
                 continue
-            if delivery is None:
-                item = codec.delivery_to_pb(update)
-                key, size = (update.topic, update.key), item.ByteSize()
-                delivery = QueuedDelivery(key, update.version, item, update.is_state, size)
+            delivery = delivery or queued_delivery(update)
             found[0].put(delivery)
 
     def _resync(self, node_id: str, topics: Collection[Topic] | None) -> None:
         metrics.RESYNCS.inc()
         self.on_resync(node_id, topics)
+
+
+def queued_delivery(update: Deliverable) -> QueuedDelivery[_Key, pb.Delivery]:
+    """An update as it waits in the queues of nodes."""
+    item = codec.delivery_to_pb(update)
+    return QueuedDelivery((update.topic, item.type, update.key), update.version, item, update.is_state, item.ByteSize())
 
 
 class _Stream:
@@ -160,7 +164,7 @@ class _Stream:
     def _request_dropped(self) -> None:
         keys = self._queue.take_dropped()
         if keys:
-            self._on_resync(self._node.node_id, [topic for topic, _ in keys])
+            self._on_resync(self._node.node_id, [topic for topic, _, _ in keys])
 
     async def _answer(self, call: Any) -> Any:
         reading = asyncio.ensure_future(call.read())

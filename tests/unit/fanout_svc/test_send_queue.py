@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanout_svc.domain import OwnUpdate, own_update
+from fanout_svc.adapters.grpc_nodes import queued_delivery
+from fanout_svc.domain import OwnUpdate, UnkeptPush, UserPush, own_update
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 
 POST = ("default", "posts/1")
@@ -130,3 +132,12 @@ def test_dropping_a_delivery_that_is_no_state_is_a_gap_that_cannot_be_requested(
     assert (queue.gaps, queue.dropped) == (0, 1)
     queue.put(QueuedDelivery("alice 3", 3, "own", state=False))
     assert (queue.gaps, queue.dropped) == (1, 1)
+
+
+def test_pushes_of_different_types_do_not_replace_each_other() -> None:
+    queue: SendQueue[Any, Any] = SendQueue(10)
+    message = UserPush("acme", ["users/alice"], "new_message", b"1", "conv_1", 9)
+    receipt = UnkeptPush("acme", ["users/alice"], b"2", "conv_1", 1_000, message.key, "receipt")
+    queue.put(queued_delivery(message))
+    queue.put(queued_delivery(receipt))
+    assert [one.version for one in queue.take(10)] == [9, 1_000]
