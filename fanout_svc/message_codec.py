@@ -51,7 +51,7 @@ def entry_from_record(record: Record) -> MessageEntry:
             [_item(row, item) for item in row.items],
             _receipts(row) if row.receipts else None,
             is_channel=row.head.type == conversation_pb2.CONVERSATION_TYPE_CHANNEL,
-            own_changes=_own_changes(row) if row.own_changes else (),
+            own_changes=_own_changes(row) if row.own_changes or row.drafts else (),
             expiry=_expiry(row) if row.hidden_before else None,
         )
         for row in entry.conversations
@@ -105,7 +105,7 @@ def _receipts(row: event_pb.ConversationChanged) -> Receipts | None:
 
 def _own_changes(row: event_pb.ConversationChanged) -> list[OwnChange]:
     members = {member.user_id: member for member in row.members}
-    return [
+    of_rows = [
         OwnChange(
             row.tenant,
             row.conversation_id,
@@ -117,6 +117,24 @@ def _own_changes(row: event_pb.ConversationChanged) -> list[OwnChange]:
         for changed in row.own_changes
         if (member := members.get(changed.user_id)) is not None
     ]
+    of_drafts = [
+        OwnChange(
+            row.tenant,
+            row.conversation_id,
+            draft.user_id,
+            "draft_changed",
+            draft.version,
+            partial(_draft_changed, row.conversation_id, draft),
+        )
+        for draft in row.drafts
+    ]
+    return [*of_rows, *of_drafts]
+
+
+def _draft_changed(conversation_id: str, draft: event_pb.DraftRecord) -> bytes:
+    return updates_pb2.DraftChanged(
+        conversation_id=conversation_id, content=draft.content, timestamp=draft.time_ms, device_id=draft.device_id
+    ).SerializeToString()
 
 
 def _membership_changed(conversation_id: str, member: event_pb.MemberRow, *, archived: bool) -> bytes:

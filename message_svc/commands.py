@@ -32,11 +32,14 @@ class Send(NamedTuple):
 
     `forward_of`: the message whose content the body has; "" where the content is the sender's own. A body without
     content then says that the sender sees no such message.
+
+    `clear_draft`: whether the draft of the sender is removed; no part of what the message asks for.
     """
 
     body: Body
     expect_epoch: int = -1
     forward_of: str = ""
+    clear_draft: bool = False
 
 
 class Edit(NamedTuple):
@@ -125,6 +128,13 @@ class SetMembership(NamedTuple):
     pinned: bool | None = None
     archived: bool | None = None
     marked_unread: bool | None = None
+
+
+class SetDraft(NamedTuple):
+    """Keeps what the user has written and not sent; a `content` of "": nothing. `device`: on which it has written."""
+
+    content: str
+    device: str = ""
 
 
 class EraseMessages(NamedTuple):
@@ -238,6 +248,7 @@ Action = (
     | CloseConversation
     | PinMessage
     | UnpinMessage
+    | SetDraft
 )
 
 ACTIONS: Sequence[type[Action]] = (
@@ -268,6 +279,7 @@ ACTIONS: Sequence[type[Action]] = (
     CloseConversation,
     PinMessage,
     UnpinMessage,
+    SetDraft,
 )
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
@@ -280,6 +292,7 @@ WITHOUT_OP_ID = (
     EraseMember,
     HideBefore,
     RecordPurge,
+    SetDraft,
 )
 """Actions whose repetition changes nothing: the state alone shows that they were made."""
 

@@ -65,6 +65,13 @@ class Config(BaseModel):
         default=60, ge=0, description="Telephone numbers that a user looks up. 0: any number."
     )
     reports_per_hour: int = Field(default=60, ge=0, description="Reports of messages of a user. 0: any number.")
+    drafts_per_second: float = Field(
+        default=2.0,
+        ge=0,
+        description="Drafts that a user sets over time; more get RESOURCE_EXHAUSTED, reason RATE_LIMITED. 0: any "
+        "number.",
+    )
+    drafts_at_once: int = Field(default=20, ge=1, description="Drafts that a user sets at once.")
     limited_users: int = Field(default=65_536, ge=1, description="Users whose rate is kept in memory; 200 bytes each.")
     users_in_memory: int = Field(
         default=100_000, ge=1, description="Users whose blocks are kept in memory; some 500 bytes each."

@@ -232,7 +232,7 @@ class ReceiptMove(NamedTuple):
 
 
 class UserDraft(NamedTuple):
-    """What a member has written and not sent; a `content` of "": nothing. `device`: the device on which it wrote."""
+    """What a member has written and not sent; a `content` of "": nothing. `device`: on which it has written."""
 
     user: str
     content: str

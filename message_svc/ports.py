@@ -85,12 +85,16 @@ class View(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A conversation in the list of a user. `last_message`: None where there is none; `peer`: of a direct one."""
+    """A conversation in the list of a user. `last_message`: None where there is none; `peer`: of a direct one.
+
+    `draft`: what the user has written and not sent, where that is read, too.
+    """
 
     view: View
     unread: int
     last_message: StoredItem | None
     peer: str
+    draft: str = ""
 
 
 class ListPosition(NamedTuple):
@@ -128,6 +132,10 @@ class ConversationReads(Protocol):
     async def memberships(self, tenant: str, user: str, after: int, limit: int) -> Sequence[View]:
         """Up to `limit` conversations of which the user is or was a member, in the order of their `ref`, after that
         one."""
+        ...
+
+    async def drafts(self, views: Sequence[View]) -> Mapping[int, str]:
+        """What the users have written and not sent, by the `ref` of the view; nothing where there is none."""
         ...
 
     async def name_at(self, view: View, seq: int) -> tuple[str, str]:

@@ -157,6 +157,13 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         view = await self._conversations.set_membership(caller(), request.conversation_id, action)
         return members_pb.UpdateMembershipResponse(membership=responses.membership_to_pb(view.head, view.member))
 
+    async def SetDraft(self, request: members_pb.SetDraftRequest, context: Context) -> members_pb.SetDraftResponse:
+        """See the contract."""
+        time_ms = await self._conversations.set_draft(
+            caller(), request.conversation_id, request.content, request.device_id
+        )
+        return members_pb.SetDraftResponse(timestamp=time_ms)
+
 
 class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     """See the contract."""

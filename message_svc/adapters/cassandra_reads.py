@@ -40,6 +40,7 @@ _CQL = {
     "members": f"SELECT {selected(*MEMBER)} FROM conversations {_OF_ONE} AND user_id > ? AND role > 0"
     " LIMIT ? ALLOW FILTERING",
     "all_members": f"SELECT members_epoch, {selected(*MEMBER)} FROM conversations {_OF_ONE}",
+    "drafts": "SELECT conversation_id, content FROM drafts WHERE tenant = ? AND user_id = ? AND conversation_id IN ?",
     "deleted": f"SELECT count(*) FROM deleted_messages {_OF_ONE} AND seq > ? AND seq <= ?",
     "name_at": f"SELECT group_name, avatar_url FROM conversation_names {_OF_ONE} AND seq <= ? LIMIT 1",
     # Items that are no messages are filtered by the server, within the partition.
@@ -138,6 +139,16 @@ class CassandraReads:
             )
             for view, items, gone in zip(views, last, deleted, strict=True)
         ]
+
+    async def drafts(self, views: Sequence[View]) -> Mapping[int, str]:
+        """See `ConversationReads`."""
+        by_user: dict[str, list_[TargetKey]] = {}
+        for view in views:
+            if view.member.draft_ms:
+                by_user.setdefault(view.member.user, []).append(view.key)
+        asked = [(tenant, user, names) for user, keys in by_user.items() for tenant, names in by_tenant(keys)]
+        pages = await all_of([self._rows("drafts", *some) for some in asked])
+        return {_ref(name): content for rows in pages for name, content in rows}
 
     async def name_at(self, view: View, seq: int) -> tuple[str, str]:
         """See `ConversationReads`."""

@@ -54,6 +54,8 @@ STATEMENTS = {
     "save_operation": _insert("conversation_operations", *_BUCKET, "user_id", "op_id", *_OPERATION),
     "save_update": "UPDATE user_conversations USING TIMESTAMP ? SET updated_at = ?, is_large = ?"
     " WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
+    "save_draft": _insert("drafts", "tenant", "user_id", "conversation_id", "content", "created_at"),
+    "delete_draft": "DELETE FROM drafts USING TIMESTAMP ? WHERE tenant = ? AND user_id = ? AND conversation_id = ?",
     "save_due": _insert("retention_due", "shard", "due_ms", *_CONVERSATION),
     "save_report": _insert("message_reports", "tenant", "day", "conversation_id", *_REPORT, "status"),
     "resolve_report": "UPDATE message_reports USING TIMESTAMP ? SET status = ?, resolver_id = ?, note = ?,"
@@ -102,6 +104,12 @@ class RowWriter:
         if head.retention_due_ms:
             self._add((self._shard,), "save_due", head.stamp, self._shard, head.retention_due_ms, *self._key)
         self._add_moderation()
+        for stamp, draft in self._writes.drafts:
+            row = (self._key[0], draft.user, self._key[1])
+            if draft.content:
+                self._add(row[:2], "save_draft", stamp, *row, draft.content, draft.time_ms)
+            else:
+                self._put(row[:2], "delete_draft", packed((stamp, *row)))
         large = is_large(head)
         for stamp, member in self._writes.members:
             user = (self._key[0], member.user)

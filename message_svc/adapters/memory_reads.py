@@ -42,6 +42,11 @@ class MemoryReads:
         """See `ConversationReads`."""
         return [self._summary(view) for view in views]
 
+    async def drafts(self, views: Sequence[View]) -> Mapping[int, str]:
+        """See `ConversationReads`."""
+        found = {view.ref: self._tables.drafts.get(view.key, {}).get(view.member.user) for view in views}
+        return {ref: row[1].content for ref, row in found.items() if row is not None and row[1].content}
+
     async def name_at(self, view: View, seq: int) -> tuple[str, str]:
         """See `ConversationReads`."""
         items = self._tables.items.get(view.key, {})

@@ -18,6 +18,7 @@ from message_svc.domain import (
     Member,
     Operation,
     Role,
+    UserDraft,
 )
 from message_svc.model.conversation import messages_of, senders_after
 from message_svc.model.state import (
@@ -57,6 +58,7 @@ class MemoryTables:
         self.operations: dict[tuple[TargetKey, str, str], Operation] = {}
         self.purged_before: dict[TargetKey, int] = {}
         """Items below this number stay removed, apart from those that name the conversation."""
+        self.drafts: dict[TargetKey, dict[str, tuple[int, UserDraft]]] = {}
         self.reports: dict[TargetKey, dict[str, Report]] = {}
         self.resolutions: dict[TargetKey, dict[str, tuple[int, ReportResolution]]] = {}
         self.audits: dict[TargetKey, dict[str, AuditRecord]] = {}
@@ -93,6 +95,7 @@ class MemoryTables:
             *(partial(self._write_items, each) for each in writes.conversations),
             *(partial(self._write_members, each) for each in writes.conversations),
             *(partial(self._write_operations, each) for each in writes.conversations),
+            *(partial(self._write_drafts, each) for each in writes.conversations),
             *(partial(self._write_moderation, each) for each in writes.conversations),
             *(partial(self._write_head, each) for each in writes.conversations),
         ]
@@ -151,6 +154,12 @@ class MemoryTables:
     def _write_operations(self, writes: ConversationWrites) -> None:
         for _, made in writes.operations:
             self.operations[writes.key, made.user, made.op_id] = made
+
+    def _write_drafts(self, writes: ConversationWrites) -> None:
+        rows = self.drafts.setdefault(writes.key, {})
+        for stamp, draft in writes.drafts:
+            if draft.user not in rows or rows[draft.user][0] <= stamp:
+                rows[draft.user] = (stamp, draft)
 
     def _write_moderation(self, writes: ConversationWrites) -> None:
         reports = self.reports.setdefault(writes.key, {})

@@ -70,6 +70,12 @@ class SqliteReads:
             last = {row[0]: stored_item_of(row[1:]) for row in rows}
             return [self._summary(view, last.get(view.ref)) for view in views]
 
+    async def drafts(self, views: Sequence[View]) -> Mapping[int, str]:
+        """See `ConversationReads`."""
+        asked = [value for view in views if view.member.draft_ms for value in (view.member.user, view.ref)]
+        with self._snapshot():
+            return dict(in_bulk(self._reading, SQL["find_drafts"], 2, asked))
+
     async def name_at(self, view: View, seq: int) -> tuple[str, str]:
         """See `ConversationReads`."""
         with self._snapshot():

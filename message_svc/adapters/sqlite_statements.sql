@@ -88,6 +88,18 @@ ON CONFLICT (conversation, seq) DO NOTHING
 INSERT INTO operation (conversation, user, op_id, digest, seq, time_ms, ordinal, reason) VALUES :rows
 ON CONFLICT (conversation, user, op_id) DO NOTHING
 
+-- name: save_drafts
+INSERT INTO draft (user, conversation, content, time_ms) VALUES :rows
+ON CONFLICT (user, conversation) DO UPDATE SET content = excluded.content, time_ms = excluded.time_ms
+
+-- name: delete_drafts
+DELETE FROM draft WHERE (user, conversation) IN (VALUES :rows)
+
+-- name: find_drafts
+WITH ask (user, conversation) AS (VALUES :rows)
+SELECT ask.conversation, draft.content
+FROM ask CROSS JOIN draft ON draft.user = ask.user AND draft.conversation = ask.conversation
+
 -- name: edit
 UPDATE item SET content = ?, mentions = ?, metadata = ?, edit_ms = ? WHERE conversation = ? AND seq = ?
 

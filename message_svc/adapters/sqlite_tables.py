@@ -71,7 +71,9 @@ class SqliteTables:
         deleted: list[Any] = []
         items: list[Any] = []
         operations: list[Any] = []
-        for key, _, rows, new_items, made, *_ in writes.conversations:
+        drafts: list[Any] = []
+        without_draft: list[Any] = []
+        for key, _, rows, new_items, made, *_, written in writes.conversations:
             id_ = ids[key]
             for _, member in rows:
                 if member.spans:
@@ -82,10 +84,17 @@ class SqliteTables:
                 items += (id_, *item_values(item))
             for _, operation in made:
                 operations += (id_, *operation)
+            for _, draft in written:
+                if draft.content:
+                    drafts += (draft.user, id_, draft.content, draft.time_ms)
+                else:
+                    without_draft += (draft.user, id_)
         in_bulk(connection, SQL["save_members"], 15, members)
         in_bulk(connection, SQL["delete_members"], 2, deleted)
         in_bulk(connection, SQL["save_items"], 16, items)
         in_bulk(connection, SQL["save_operations"], 8, operations)
+        in_bulk(connection, SQL["save_drafts"], 4, drafts)
+        in_bulk(connection, SQL["delete_drafts"], 2, without_draft)
         for each in writes.conversations:
             for _, item in each.items:
                 _replace_body(connection, ids[each.key], item)

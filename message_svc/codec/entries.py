@@ -22,6 +22,7 @@ from message_svc.domain import (
     ReceiptMove,
     Role,
     Span,
+    UserDraft,
     is_archived,
 )
 from plaudit.event.v1 import message_events_pb2 as pb
@@ -38,7 +39,7 @@ class EntryCodec:
         """See `model.model.EntryCodec`."""
         entry = pb.MessagesChanged(format=FORMAT)
         for change in changes:
-            key, head, items, members, operations, receipts, own_changes, _, hidden_before, *_ = change
+            key, head, items, members, operations, receipts, own_changes, drafts, hidden_before, *_ = change
             changed = entry.conversations.add(
                 tenant=key[0], conversation_id=key[1], head=_head_to_pb(head), hidden_before=hidden_before
             )
@@ -61,6 +62,8 @@ class EntryCodec:
                 )
             for user in own_changes:
                 changed.own_changes.add(user_id=user, version=head.stamp, archived=is_archived(head, members[user]))
+            for user, content, time_ms, device in drafts:
+                changed.drafts.add(user_id=user, content=content, time_ms=time_ms, device_id=device, version=head.stamp)
             add_moderation(changed, change.reports, change.resolutions, change.audits)
         return entry.SerializeToString()
 
@@ -236,7 +239,7 @@ def _change_from_pb(row: pb.ConversationChanged, stamp: int) -> ConversationChan
             for moved in row.receipts
         ],
         [changed.user_id for changed in row.own_changes],
-        (),
+        [UserDraft(draft.user_id, draft.content, draft.time_ms, draft.device_id) for draft in row.drafts],
         row.hidden_before,
         *moderation_from_pb(row),
     )

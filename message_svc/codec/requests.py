@@ -28,6 +28,7 @@ def sending_from_pb(request: pb.SendMessageRequest, who: Caller, messages: Messa
         request.client_msg_id,
         expect_epoch,
         request.forward_of,
+        clear_draft=request.clear_draft,
     )
 
 

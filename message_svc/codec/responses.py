@@ -27,7 +27,7 @@ _OF_MESSAGES = (ItemType.MESSAGE, ItemType.EDIT, ItemType.DELETE, ItemType.PINNE
 
 def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
     """A conversation, as one of its members sees it."""
-    (_, (_, conversation_id), head, member), unread, last, peer = summary
+    (_, (_, conversation_id), head, member), unread, last, peer, draft = summary
     found = conversation_pb2.Conversation(
         conversation_id=conversation_id,
         type=head.kind,  # type: ignore[arg-type]  # the same numbers
@@ -46,6 +46,7 @@ def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
         membership=membership_to_pb(head, member),
         retention_seconds=head.retention_seconds,
         visible_from_seq=head.visible_from,
+        draft=draft,
     )
     if last is not None:
         found.last_message.CopyFrom(message_to_pb(conversation_id, last))

@@ -35,6 +35,7 @@ from message_svc.commands import (
     RemoveMember,
     Report,
     Send,
+    SetDraft,
     SetMembership,
     SetRetention,
     SetRole,
@@ -68,6 +69,7 @@ _HANDLERS: dict[type[Any], _Handler] = {
     SetRole: member_rules.set_role,
     Convert: member_rules.convert,
     SetMembership: member_rules.set_membership,
+    SetDraft: member_rules.set_draft,
     SetRetention: retention_rules.set_retention,
     PinMessage: pin_rules.pin,
     UnpinMessage: pin_rules.unpin,
@@ -89,7 +91,8 @@ def digest_of(action: Action) -> bytes:
 
 
 def _sent(action: Send) -> tuple[Any, ...]:
-    """What a message asks for; of a forwarded one without what is copied, which a retry may not find any more."""
+    """What a message asks for, without `clear_draft`; of a forwarded one without what is copied, which a retry may not
+    find any more."""
     content, content_type, *others, _ = action.body
     if not action.forward_of:
         return (content, content_type, *others), action.expect_epoch

@@ -18,6 +18,7 @@ from message_svc.domain import (
     Operation,
     ReceiptMove,
     Role,
+    UserDraft,
     visible_spans,
 )
 from message_svc.model.conversation import ConversationState, OperationKey, facts_after, senders_after
@@ -61,6 +62,7 @@ class Draft:
         self._items: list[Item] = []
         self._receipts: dict[str, ReceiptMove] = {}
         self._own_changes: dict[str, None] = {}
+        self._user_drafts: dict[str, UserDraft] = {}
         self._senders = state.senders
         self._hidden_before = 0
 
@@ -89,7 +91,7 @@ class Draft:
             operations,
             receipts,
             own_changes,
-            (),
+            list(self._user_drafts.values()),
             self._hidden_before,
             self.reports,
             self.resolutions,
@@ -131,6 +133,13 @@ class Draft:
         """Replaces the row of a member, whose devices are told of it."""
         self.members[member.user] = member
         self._own_changes[member.user] = None
+
+    def with_draft(self, member: Member, content: str, device: str = "") -> Member:
+        """The row of a member, who has written that and not sent; "": nothing. The text is not in the row."""
+        if not content and not member.draft_ms:
+            return member
+        self._user_drafts[member.user] = UserDraft(member.user, content, self.time_ms, device)
+        return member._replace(draft_ms=self.time_ms if content else 0)
 
     def hide_before(self, seq: int, hidden_ordinal: int, due_ms: int) -> None:
         """Lets the items below the number disappear; their rows are removed from `due_ms` on."""

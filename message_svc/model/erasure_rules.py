@@ -28,6 +28,7 @@ def erase_member(draft: Draft, head: Head, member: Member, action: EraseMember) 
         new = Member(
             member.user, member.role, member.joined_seq, seen_from, read_seq=head.last_seq, read_ordinal=head.ordinal
         )
+        draft.with_draft(member, "")
         if new != member:
             draft.set_own_row(new)
         return UNCHANGED
@@ -43,6 +44,7 @@ def erase_member(draft: Draft, head: Head, member: Member, action: EraseMember) 
         draft.count_members(-1, -1 if is_admin else 0)
         if is_last_admin:
             appoint_admin(draft, member.user, successor or draft.first_member())
+    draft.with_draft(member, "")
     draft.members[member.user] = _deleted(member)
     return outcome
 

@@ -11,6 +11,7 @@ from message_svc.commands import (
     Reason,
     Refusal,
     RemoveMember,
+    SetDraft,
     SetMembership,
     SetRole,
     Update,
@@ -181,7 +182,7 @@ def appoint_admin(draft: Draft, actor: str, successor: Member) -> None:
 
 def _end_membership(draft: Draft, member: Member, seq: int) -> None:
     spans = (*member.spans[:-1], Span(member.spans[-1].first, seq))
-    draft.members[member.user] = member._replace(role=Role.NONE, spans=spans)
+    draft.members[member.user] = draft.with_draft(member, "")._replace(role=Role.NONE, spans=spans)
     draft.count_members(-1, -1 if member.role is Role.ADMIN else 0)
 
 
@@ -202,3 +203,11 @@ def set_membership(draft: Draft, head: Head, member: Member, action: SetMembersh
     if after != member:
         draft.set_own_row(after)
     return Outcome(0, draft.time_ms, head.ordinal, after)
+
+
+def set_draft(draft: Draft, head: Head, member: Member, action: SetDraft) -> Answer:
+    """Keeps what the member has written and not sent."""
+    after = draft.with_draft(member, action.content, action.device)
+    if action.content or after != member:
+        draft.members[member.user] = after
+    return Outcome(0, draft.time_ms, head.ordinal)

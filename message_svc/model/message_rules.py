@@ -24,7 +24,8 @@ def send(draft: Draft, head: Head, member: Member, action: Send) -> Answer:
     if is_conditional:
         draft.head = head._replace(epoch=head.epoch + 1, epoch_seq=head.last_seq + 1)
     outcome = draft.append(ItemType.MESSAGE, member.user, body=action.body, client_msg_id=draft.op_id)
-    draft.members[member.user] = member._replace(read_seq=outcome.seq, read_ordinal=outcome.ordinal)
+    row = draft.with_draft(member, "") if action.clear_draft else member
+    draft.members[member.user] = row._replace(read_seq=outcome.seq, read_ordinal=outcome.ordinal)
     if member.marked_unread:
         draft.set_own_row(draft.members[member.user]._replace(marked_unread=False))
     return outcome

@@ -21,6 +21,7 @@ from message_svc.commands import (
     Report,
     ResolveReport,
     Send,
+    SetDraft,
     Update,
 )
 from message_svc.domain import MAX_DEVICES, MAX_PINNED, MAX_SENDERS, MAX_SPANS, Body
@@ -33,6 +34,8 @@ _ITEM_BYTES = 7 * _ID_BYTES
 # The ids of an audit record, and its numbers.
 _AUDIT_BYTES = 5 * _ID_BYTES
 _MEMBER_BYTES = 2 * _ID_BYTES + 22 * MAX_SPANS + (_ID_BYTES + 13) * MAX_DEVICES
+# The ids of a draft, and its time; the text is part of its action.
+_DRAFT_BYTES = 3 * _ID_BYTES
 _NEW_MEMBER_BYTES = 2 * _ID_BYTES + 60
 
 
@@ -50,7 +53,8 @@ class EntrySizer:
                 self._keys.add(command.key)
                 self._bytes += _HEAD_BYTES
             # The row of the user, and of another one.
-            self._bytes += _ITEM_BYTES + _AUDIT_BYTES + 2 * _MEMBER_BYTES + _action_bytes(command)
+            self._bytes += _ITEM_BYTES + _AUDIT_BYTES + _DRAFT_BYTES + 2 * _MEMBER_BYTES
+            self._bytes += _action_bytes(command)
         return self._bytes
 
 
@@ -58,6 +62,8 @@ def _action_bytes(command: Command) -> int:
     action = command.action
     if isinstance(action, Send):
         return body_bytes(action.body)
+    if isinstance(action, SetDraft):
+        return len(action.content.encode())
     if isinstance(action, Edit):
         return body_bytes(Body(action.content, "", 0, action.mentions, action.metadata))
     if isinstance(action, CreateDirect | CreateGroup):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import MAX_MEMBERS, ConversationChange, Head, Item, ItemFacts, Member, Operation
+from message_svc.domain import MAX_MEMBERS, ConversationChange, Head, Item, ItemFacts, Member, Operation, UserDraft
 from message_svc.moderation_records import AuditRecord, Report, ReportResolution
 
 MEMBERS_AT_ONCE = MAX_MEMBERS
@@ -59,6 +59,7 @@ class ConversationWrites(NamedTuple):
     reports: Sequence[tuple[int, Report]] = ()
     resolutions: Sequence[tuple[int, ReportResolution]] = ()
     audits: Sequence[tuple[int, AuditRecord]] = ()
+    drafts: Sequence[tuple[int, UserDraft]] = ()
 
 
 class Writes(NamedTuple):
@@ -75,6 +76,7 @@ def writes_of(changes: Iterable[ConversationChange]) -> Writes:
     reports: dict[TargetKey, list[tuple[int, Report]]] = {}
     resolutions: dict[TargetKey, list[tuple[int, ReportResolution]]] = {}
     audits: dict[TargetKey, list[tuple[int, AuditRecord]]] = {}
+    drafts: dict[TargetKey, dict[str, tuple[int, UserDraft]]] = {}
     heads: dict[TargetKey, Head] = {}
     for change in changes:
         key, head, new_items, rows, made, *_ = change
@@ -82,6 +84,7 @@ def writes_of(changes: Iterable[ConversationChange]) -> Writes:
         reports.setdefault(key, []).extend((head.stamp, report) for report in change.reports)
         resolutions.setdefault(key, []).extend((head.stamp, resolution) for resolution in change.resolutions)
         audits.setdefault(key, []).extend((head.stamp, act) for act in change.audits)
+        drafts.setdefault(key, {}).update((draft.user, (head.stamp, draft)) for draft in change.drafts)
         members.setdefault(key, {}).update((user, (head.stamp, row)) for user, row in rows.items())
         items.setdefault(key, []).extend((head.stamp, item) for item in new_items)
         operations.setdefault(key, []).extend((head.stamp, operation) for operation in made)
@@ -96,6 +99,7 @@ def writes_of(changes: Iterable[ConversationChange]) -> Writes:
                 reports[key],
                 resolutions[key],
                 audits[key],
+                list(drafts[key].values()),
             )
             for key, head in heads.items()
         ]

@@ -15,10 +15,9 @@ from kit.errors import AccessDenied, Invalid
 from kit.target import is_id
 from kit.tenant_keys import UserKey
 from message_svc.codec.responses import message_to_pb
-from message_svc.people.conversations import BEGIN, ConversationPage, Position
+from message_svc.people.conversations import BEGIN, ConversationPage, Membership, Position
 from message_svc.people.ports import Progress
 from message_svc.people.profiles import ProfilePage
-from message_svc.ports import View
 from message_svc.users.codec import blocked_user_to_pb, contact_to_pb, preferences_to_pb, user_to_pb
 from plaudit.message.v1 import personal_data_service_pb2 as pb
 from plaudit.message.v1 import user_erasure_pb2
@@ -66,7 +65,7 @@ def conversations_to_pb(page: ConversationPage) -> pb.ExportConversationsRespons
     token = f"{page.next.ref} {page.next.seq}" if page.next is not None else ""
     response = pb.ExportConversationsResponse(next_page_token=token)
     for record in page.records:
-        packed = _membership(record) if isinstance(record, View) else message_to_pb(*record)
+        packed = _membership(record) if isinstance(record, Membership) else message_to_pb(*record)
         response.records.add().Pack(packed)
     return response
 
@@ -85,7 +84,8 @@ def profile_to_pb(page: ProfilePage) -> pb.ExportProfileResponse:
     return response
 
 
-def _membership(view: View) -> pb.ExportedMembership:
+def _membership(membership: Membership) -> pb.ExportedMembership:
+    view, draft = membership
     member = view.member
     found = pb.ExportedMembership(
         conversation_id=view.key[1],
@@ -98,6 +98,7 @@ def _membership(view: View) -> pb.ExportedMembership:
         delivered_seq=member.delivered_seq,
         devices=dict(member.devices),
         pinned=member.pinned,
+        draft=draft,
     )
     if member.mute_until_ms:
         mute_until = Timestamp()

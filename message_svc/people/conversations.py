@@ -32,10 +32,17 @@ class Position(NamedTuple):
 BEGIN = Position(-1, 0)
 
 
-class ConversationPage(NamedTuple):
-    """Memberships, and messages with their conversations; `next`: None on the last page."""
+class Membership(NamedTuple):
+    """A membership. `draft`: what the user has written and not sent; "": nothing."""
 
-    records: list[View | tuple[str, StoredItem]]
+    view: View
+    draft: str
+
+
+class ConversationPage(NamedTuple):
+    """Memberships with their drafts, and messages with their conversations; `next`: None on the last page."""
+
+    records: list[Membership | tuple[str, StoredItem]]
     next: Position | None
 
 
@@ -101,10 +108,12 @@ class ConversationExport:
         scanned = size = 0
         # A position within a conversation is that of its row, too.
         views = await self._reads.memberships(*key, ref - 1 if seq else ref, _CONVERSATIONS)
+        drafts = await self._reads.drafts(views)
         for view in views:
             is_continued = bool(seq) and view.ref == ref
             if not is_continued:
-                page.records.append(view)
+                page.records.append(Membership(view, drafts.get(view.ref, "")))
+                size += len(drafts.get(view.ref, "").encode())
             for part in parts_of(view):
                 span = Span(max(part.first, seq), part.last) if is_continued else part
                 if span.first > span.last:

@@ -23,6 +23,7 @@ from message_svc.commands import (
     Reason,
     Refusal,
     RemoveMember,
+    SetDraft,
     SetMembership,
     SetRetention,
     SetRole,
@@ -33,6 +34,7 @@ from message_svc.ports import ConversationLedger, ConversationReads, ListPositio
 from message_svc.service.refusals import check_conversation_id, check_user, outcome_or_raise, problem_of, user_of
 from message_svc.service.user_limits import UserLimits
 
+list_ = list  # in the class, the name is a method
 _PAGE, _MAX_PAGE = 20, 100
 _MAX_MEMBERS_PAGE = 500
 _MAX_URL_BYTES = 500
@@ -98,8 +100,8 @@ class Conversations:
         view = await view_of(self._reads, who, conversation_id)
         if view.member.role is Role.NONE:
             view = await self._former(view)
-        (summary,) = await self._reads.summaries([view])
-        return _visible(summary)
+        (summary,) = await self._summaries([view])
+        return summary
 
     async def list(
         self, who: Caller, size: int, token: str, *, archived: bool = False
@@ -118,7 +120,7 @@ class Conversations:
         if len(views) > size:
             last = page[-1]
             next_token = self._cursors.seal(scope, f"{int(last.member.pinned)} {last.head.update_ms} {last.ref}")
-        return [_visible(summary) for summary in await self._reads.summaries(page)], next_token
+        return await self._summaries(page), next_token
 
     async def members(
         self, who: Caller, conversation_id: str, size: int, token: str
@@ -180,6 +182,18 @@ class Conversations:
         """Changes what the conversation is for the caller; returns the conversation with the row after it."""
         await self._execute(who, conversation_id, action)
         return await current_view_of(self._reads, who, conversation_id)
+
+    async def set_draft(self, who: Caller, conversation_id: str, content: str, device: str) -> int:
+        """Keeps what the caller has written and not sent; returns when, in milliseconds since 1970."""
+        self._limits.take_draft(who)
+        return (await self._execute(who, conversation_id, SetDraft(content, device))).time_ms
+
+    async def _summaries(self, views: Sequence[View]) -> list_[Summary]:
+        """What the user may see of each, with its drafts."""
+        summaries = await self._reads.summaries(views)
+        has_drafts = any(view.member.draft_ms for view in views)
+        drafts = await self._reads.drafts(views) if has_drafts else {}
+        return [_visible(each)._replace(draft=drafts.get(each.view.ref, "")) for each in summaries]
 
     async def _execute(
         self, who: Caller, conversation_id: str, action: Action, op_id: str = "", denial: Denial | None = None

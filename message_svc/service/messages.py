@@ -83,9 +83,12 @@ class Messages:
         client_msg_id: str,
         expect_epoch: int,
         forward_of: str = "",
+        *,
+        clear_draft: bool = False,
     ) -> Sending:
         """Checks a request, and makes it a command; `expect_epoch` -1: unconditional; `forward_of`: the message whose
-        content is sent. Raises Problem, also where the user sends too often."""
+        content is sent; `clear_draft`: whether the caller's draft is removed. Raises Problem, also where the user sends
+        too often."""
         user = user_of(who)
         if recipient:
             check_user(recipient, "recipient_id")
@@ -108,7 +111,8 @@ class Messages:
         )
         op_id = client_msg_id or self._new_op_id()
         self._limits.take_send(who)
-        command = Command(who.tenant, conversation_id, user, op_id, Send(body, expect_epoch, forward_of))
+        action = Send(body, expect_epoch, forward_of, clear_draft)
+        command = Command(who.tenant, conversation_id, user, op_id, action)
         return Sending(who, command, recipient, client_msg_id)
 
     async def send(self, requests: Sequence[Sending | Problem]) -> Sequence[Sent | Problem]:

@@ -20,6 +20,7 @@ class UserLimits:
         self._sends = _buckets(config.sends_per_second, config.sends_at_once, users)
         self._creations = _buckets(creations / _HOUR, creations, users)
         self._reports = _buckets(config.reports_per_hour / _HOUR, config.reports_per_hour, users)
+        self._drafts = _buckets(config.drafts_per_second, config.drafts_at_once, users)
         self._lookups = _buckets(lookups / _HOUR, lookups, users)
 
     def take_send(self, who: Caller) -> None:
@@ -33,6 +34,10 @@ class UserLimits:
     def take_report(self, who: Caller) -> None:
         """Counts a report; raises RateLimited."""
         self._take(self._reports, who, "too many reports in an hour")
+
+    def take_draft(self, who: Caller) -> None:
+        """Counts a draft; raises RateLimited."""
+        self._take(self._drafts, who, "too many drafts in a second")
 
     def take_lookup(self, who: Caller) -> None:
         """Counts a telephone number that is looked up; raises RateLimited."""

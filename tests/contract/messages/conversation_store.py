@@ -23,6 +23,7 @@ from message_svc.commands import (
     PinMessage,
     RemoveMember,
     Send,
+    SetDraft,
     SetMembership,
     UnpinMessage,
     Update,
@@ -123,6 +124,30 @@ class ConversationStoreContract:
         assert (await engine.view(group, "carol")).member.spans == (Span(1, removed.seq),)
         assert await engine.reads.view(TENANT, group, "eve") is None
         assert await engine.reads.view("other", group, "alice") is None
+
+    async def test_drafts_are_read_by_their_users_and_end_with_a_message_and_the_membership(
+        self, engine: Engine, other: Engine
+    ) -> None:
+        first, second = await engine.group("alice", "bob"), await engine.group("alice", "bob", op_id="h")
+
+        async def drafts(user: str) -> list[str]:
+            views = [await engine.view(group, user) for group in (first, second)]
+            found = await engine.reads.drafts(views)
+            return [found.get(view.ref, "") for view in views]
+
+        await engine.do(first, "bob", SetDraft("See"))
+        await engine.do(first, "bob", SetDraft("See you 👋", "phone"))
+        await engine.do(first, "alice", SetDraft("Hello"))
+        await engine.do(second, "bob", SetDraft("Bye"))
+        assert (await drafts("bob"), await drafts("alice")) == (["See you 👋", "Bye"], ["Hello", ""])
+        await other.do(first, "bob", SetDraft(""))
+        await other.do(second, "bob", Send(Body("Bye"), clear_draft=True))
+        assert (await drafts("bob"), await drafts("alice")) == (["", ""], ["Hello", ""])
+        await engine.do(second, "bob", SetDraft("And"))
+        assert await drafts("bob") == ["", "And"]
+        await engine.do(second, "alice", RemoveMember("bob"))
+        assert await drafts("bob") == ["", ""]
+        assert await engine.reads.drafts([]) == {}
 
     async def test_retries_from_another_process_get_the_first_answers(self, engine: Engine, other: Engine) -> None:
         group = await engine.group("alice", "bob")

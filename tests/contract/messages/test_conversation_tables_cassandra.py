@@ -26,6 +26,7 @@ from message_svc.commands import (
     PinMessage,
     RemoveMember,
     Send,
+    SetDraft,
     SetMembership,
     UnpinMessage,
     Update,
@@ -59,6 +60,7 @@ def random_action(rng: random.Random, last_seq: int) -> Action:
         Edit(seq, rng.choice("abc"), ("bob",)), Edit(seq, "", (), (("a", "b"),)), Delete(seq), MarkRead(seq),
         MarkDelivered(seq, "phone"), AddMembers((user,)), RemoveMember(user), Update(rng.choice("AB"), None),
         PinMessage(seq), UnpinMessage(seq),
+        SetDraft(rng.choice("xyz")), SetDraft(""), Send(Body("d"), clear_draft=True),
         SetMembership(5, True), SetMembership(archived=True), SetMembership(marked_unread=True),
     ]  # fmt: skip
     return rng.choice(actions)

@@ -29,7 +29,7 @@ OF_MEMBERS = frozenset(
     {
         "PinMessage", "UnpinMessage", "ListPinnedMessages",
         "ListMembers", "UpdateConversation", "AddMembers", "RemoveMember", "SetMemberRole", "ConvertToChannel",
-        "SetRetention",
+        "SetRetention", "SetDraft",
         "UpdateMembership", "SendMessage", "EditMessage", "DeleteMessage", "MarkDelivered", "MarkRead", "ListReceipts",
         "ToggleReaction", "SetReaction", "ClearReactions", "BatchChangeReactions", "StreamReactions",
     }

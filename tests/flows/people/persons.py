@@ -41,6 +41,9 @@ class Traces:
         sent = await self.send(friend, self.group, "of a friend")
         await done(person, "POST", f"/api/v1/conversations/{self.group}/read", {"message_id": sent})
         await done(person, "PATCH", f"/api/v1/conversations/{self.group}/membership", {"pinned": True})
+        draft = {"content": f"writes {self.secret}"}
+        for conversation_id in (self.direct, self.group, self.left):
+            await done(person, "PUT", f"/api/v1/conversations/{conversation_id}/draft", draft)
         await done(person, "POST", f"/api/v1/conversations/{self.left}/leave", {})
         for target in (f"messages/{sent}", self.target):
             await done(person, "PUT", f"/api/v1/{target}/reactions/👍")

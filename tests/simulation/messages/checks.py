@@ -110,6 +110,7 @@ def check_tables(checker: MessageChecker, tables: MemoryTables) -> None:
         same("the messages", bodies, known.bodies)
         operations = {made[1:]: row for made, row in tables.operations.items() if made[0] == key}
         same("the operations", operations, known.operations)
+        same("the drafts", {user: row for user, (_, row) in tables.drafts[key].items()}, known.drafts)
         same("the audit records", tables.audits.get(key, {}), known.audits)
         same("the reports", tables.reports.get(key, {}), known.reports)
         resolutions = {report_id: row for report_id, (_, row) in tables.resolutions.get(key, {}).items()}

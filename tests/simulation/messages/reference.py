@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kit.tenant_keys import TargetKey
-from message_svc.domain import ConversationChange, DeletedBy, Head, Item, ItemType, Member, Operation, Pin, Role
+from message_svc.domain import (
+    ConversationChange,
+    DeletedBy,
+    Head,
+    Item,
+    ItemType,
+    Member,
+    Operation,
+    Pin,
+    Role,
+    UserDraft,
+)
 from message_svc.moderation_records import AuditAction, AuditRecord, Report, ReportResolution
 from tests.simulation.world import Violation
 
@@ -28,6 +39,7 @@ class ConversationReference:
         self.erased_at: dict[str, int] = {}
         """The position at which each user was erased last."""
         self.created_at = 0
+        self.drafts: dict[str, UserDraft] = {}
         self.audits: dict[str, AuditRecord] = {}
         self.reports: dict[str, Report] = {}
         self.resolutions: dict[str, ReportResolution] = {}
@@ -54,6 +66,7 @@ class ConversationReference:
         self._check_moderation(change)
         for user, row in change.members.items():
             self._apply_member(user, row, position)
+        self._apply_drafts(change)
         require(change.head.pinned == pins_of(self.items), "other messages are pinned", change.head)
         self.head = change.head
         current = [row for row in self.members.values() if row.role is not Role.NONE]
@@ -131,6 +144,14 @@ class ConversationReference:
         require(len(acts) - own <= len(made) <= len(acts), "acts and records differ", acts, change.audits)
         resolved = [audit for audit in change.audits if audit.action is AuditAction.REPORT_RESOLVED]
         require(len(resolved) == len(change.resolutions), "a decision has no record", change.resolutions)
+
+    def _apply_drafts(self, change: ConversationChange) -> None:
+        """A member has a draft where its row says so, and nobody else has one."""
+        self.drafts.update((draft.user, draft) for draft in change.drafts)
+        written = {user: draft.time_ms for user, draft in self.drafts.items() if draft.content}
+        dated = {user: row.draft_ms for user, row in self.members.items() if row.draft_ms}
+        require(written == dated, "rows and drafts differ", written, dated)
+        require(all(is_member(self.members, user) for user in written), "a former member has a draft", written)
 
     def _apply_body(self, item: Item) -> None:
         if item.type in (ItemType.MESSAGE, ItemType.EDIT):

@@ -69,6 +69,7 @@ class ConversationChanged(_message.Message):
     REPORTS_FIELD_NUMBER: _builtins.int
     RESOLUTIONS_FIELD_NUMBER: _builtins.int
     AUDITS_FIELD_NUMBER: _builtins.int
+    DRAFTS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the conversation belongs to."""
     conversation_id: _builtins.str
@@ -111,6 +112,10 @@ class ConversationChanged(_message.Message):
     def audits(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
         """The acts of admins and moderators on messages and members of others."""
 
+    @_builtins.property
+    def drafts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftRecord]:
+        """The drafts that changed, one of a member at most."""
+
     def __init__(
         self,
         *,
@@ -126,10 +131,11 @@ class ConversationChanged(_message.Message):
         reports: _abc.Iterable[Global___ReportRecord] | None = ...,
         resolutions: _abc.Iterable[Global___ReportResolution] | None = ...,
         audits: _abc.Iterable[Global___AuditEntry] | None = ...,
+        drafts: _abc.Iterable[Global___DraftRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "conversation_id", b"conversation_id", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "reports", b"reports", "resolutions", b"resolutions", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "conversation_id", b"conversation_id", "drafts", b"drafts", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "reports", b"reports", "resolutions", b"resolutions", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -600,6 +606,44 @@ class OwnChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OwnChange: _TypeAlias = OwnChange  # noqa: Y015
+
+@_typing.final
+class DraftRecord(_message.Message):
+    """What a member has written and not sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The member."""
+    content: _builtins.str
+    """The text; empty: there is no draft any more."""
+    time_ms: _builtins.int
+    """When it was stored, milliseconds since 1970."""
+    device_id: _builtins.str
+    """The device on which it was written; empty: one without a name, or the server has removed it."""
+    version: _builtins.int
+    """Grows with each change of the draft."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        content: _builtins.str = ...,
+        time_ms: _builtins.int = ...,
+        device_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "device_id", b"device_id", "time_ms", b"time_ms", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftRecord: _TypeAlias = DraftRecord  # noqa: Y015
 
 @_typing.final
 class ReportRecord(_message.Message):

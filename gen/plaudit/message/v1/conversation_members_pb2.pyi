@@ -427,6 +427,58 @@ class UpdateMembershipResponse(_message.Message):
 Global___UpdateMembershipResponse: _TypeAlias = UpdateMembershipResponse  # noqa: Y015
 
 @_typing.final
+class SetDraftRequest(_message.Message):
+    """Request for `SetDraft`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
+    content: _builtins.str
+    """The text, at most 16 KiB, for example `See you at`; empty: there is no draft any more."""
+    device_id: _builtins.str
+    """The device on which it was written, for example `phone-1`; empty: one without a name. In the push."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        content: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation_id", b"conversation_id", "device_id", b"device_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDraftRequest: _TypeAlias = SetDraftRequest  # noqa: Y015
+
+@_typing.final
+class SetDraftResponse(_message.Message):
+    """Response for `SetDraft`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    timestamp: _builtins.int
+    """When the draft was stored, milliseconds since 1970."""
+    def __init__(
+        self,
+        *,
+        timestamp: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDraftResponse: _TypeAlias = SetDraftResponse  # noqa: Y015
+
+@_typing.final
 class GetMemberIdsRequest(_message.Message):
     """Request for `GetMemberIds`."""
 

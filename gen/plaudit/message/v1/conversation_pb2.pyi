@@ -95,6 +95,7 @@ class Conversation(_message.Message):
     MEMBERSHIP_FIELD_NUMBER: _builtins.int
     RETENTION_SECONDS_FIELD_NUMBER: _builtins.int
     VISIBLE_FROM_SEQ_FIELD_NUMBER: _builtins.int
+    DRAFT_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """Its id, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
     type: Global___ConversationType.ValueType
@@ -123,6 +124,8 @@ class Conversation(_message.Message):
     """After how many seconds messages disappear; 0: they stay. See `RetentionService`."""
     visible_from_seq: _builtins.int
     """Messages and changes with a `message_seq` below this one have disappeared: drop them. It never goes back; 0: none have."""
+    draft: _builtins.str
+    """What the caller has written and not sent: see `ConversationService.SetDraft`. Empty: nothing."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -160,10 +163,11 @@ class Conversation(_message.Message):
         membership: Global___Membership | None = ...,
         retention_seconds: _builtins.int = ...,
         visible_from_seq: _builtins.int = ...,
+        draft: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_message", b"last_message", "membership", b"membership", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar_url", b"avatar_url", "conversation_id", b"conversation_id", "create_time", b"create_time", "creator_id", b"creator_id", "epoch", b"epoch", "home_region", b"home_region", "last_message", b"last_message", "last_message_seq", b"last_message_seq", "member_count", b"member_count", "members_epoch", b"members_epoch", "membership", b"membership", "name", b"name", "peer_id", b"peer_id", "retention_seconds", b"retention_seconds", "type", b"type", "unread_count", b"unread_count", "update_time", b"update_time", "visible_from_seq", b"visible_from_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["avatar_url", b"avatar_url", "conversation_id", b"conversation_id", "create_time", b"create_time", "creator_id", b"creator_id", "draft", b"draft", "epoch", b"epoch", "home_region", b"home_region", "last_message", b"last_message", "last_message_seq", b"last_message_seq", "member_count", b"member_count", "members_epoch", b"members_epoch", "membership", b"membership", "name", b"name", "peer_id", b"peer_id", "retention_seconds", b"retention_seconds", "type", b"type", "unread_count", b"unread_count", "update_time", b"update_time", "visible_from_seq", b"visible_from_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

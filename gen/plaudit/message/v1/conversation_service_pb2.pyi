@@ -28,6 +28,8 @@ from plaudit.message.v1.conversation_members_pb2 import ListMembersRequest as Li
 from plaudit.message.v1.conversation_members_pb2 import ListMembersResponse as ListMembersResponse
 from plaudit.message.v1.conversation_members_pb2 import RemoveMemberRequest as RemoveMemberRequest
 from plaudit.message.v1.conversation_members_pb2 import RemoveMemberResponse as RemoveMemberResponse
+from plaudit.message.v1.conversation_members_pb2 import SetDraftRequest as SetDraftRequest
+from plaudit.message.v1.conversation_members_pb2 import SetDraftResponse as SetDraftResponse
 from plaudit.message.v1.conversation_members_pb2 import SetMemberRoleRequest as SetMemberRoleRequest
 from plaudit.message.v1.conversation_members_pb2 import SetMemberRoleResponse as SetMemberRoleResponse
 from plaudit.message.v1.conversation_members_pb2 import UpdateMembershipRequest as UpdateMembershipRequest

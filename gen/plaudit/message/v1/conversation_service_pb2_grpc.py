@@ -114,6 +114,11 @@ class ConversationServiceStub:
                 request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipResponse.FromString,
                 _registered_method=True)
+        self.SetDraft = channel.unary_unary(
+                '/plaudit.message.v1.ConversationService/SetDraft',
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetDraftRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetDraftResponse.FromString,
+                _registered_method=True)
         self.GetMemberIds = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/GetMemberIds',
                 request_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.GetMemberIdsRequest.SerializeToString,
@@ -264,6 +269,19 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetDraft(self, request, context):
+        """Keeps what the caller has written in a conversation and not sent, for its other devices. Others do not see it.
+
+        The draft that the server stored last is the one that stays. It is in `Conversation.draft`, and the caller's devices
+        get the push `draft_changed`. A client sends the draft at most every few seconds while the user writes, and when the
+        user leaves the conversation. It is removed by `SendMessage` with `clear_draft`, and when the membership ends.
+
+        Fails with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, where the caller sets drafts too often.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetMemberIds(self, request, context):
         """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
@@ -340,6 +358,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.UpdateMembership,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipResponse.SerializeToString,
+            ),
+            'SetDraft': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDraft,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetDraftRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetDraftResponse.SerializeToString,
             ),
             'GetMemberIds': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMemberIds,
@@ -711,6 +734,33 @@ class ConversationService:
             '/plaudit.message.v1.ConversationService/UpdateMembership',
             plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_conversation__members__pb2.UpdateMembershipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDraft(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.ConversationService/SetDraft',
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetDraftRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__members__pb2.SetDraftResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,8 @@ from plaudit.message.v1.conversation_members_pb2 import ListMembersRequest as Li
 from plaudit.message.v1.conversation_members_pb2 import ListMembersResponse as ListMembersResponse
 from plaudit.message.v1.conversation_members_pb2 import RemoveMemberRequest as RemoveMemberRequest
 from plaudit.message.v1.conversation_members_pb2 import RemoveMemberResponse as RemoveMemberResponse
+from plaudit.message.v1.conversation_members_pb2 import SetDraftRequest as SetDraftRequest
+from plaudit.message.v1.conversation_members_pb2 import SetDraftResponse as SetDraftResponse
 from plaudit.message.v1.conversation_members_pb2 import SetMemberRoleRequest as SetMemberRoleRequest
 from plaudit.message.v1.conversation_members_pb2 import SetMemberRoleResponse as SetMemberRoleResponse
 from plaudit.message.v1.conversation_members_pb2 import UpdateMembershipRequest as UpdateMembershipRequest
@@ -144,6 +146,15 @@ class ConversationServiceStub:
 
     The caller's devices get the push `membership_changed`.
     """
+    SetDraft: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.SetDraftRequest, _conversation_members_pb2.SetDraftResponse]
+    """Keeps what the caller has written in a conversation and not sent, for its other devices. Others do not see it.
+
+    The draft that the server stored last is the one that stays. It is in `Conversation.draft`, and the caller's devices
+    get the push `draft_changed`. A client sends the draft at most every few seconds while the user writes, and when the
+    user leaves the conversation. It is removed by `SendMessage` with `clear_draft`, and when the membership ends.
+
+    Fails with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, where the caller sets drafts too often.
+    """
     GetMemberIds: _grpc.UnaryUnaryMultiCallable[_conversation_members_pb2.GetMemberIdsRequest, _conversation_members_pb2.GetMemberIdsResponse]
     """Gets all members of a conversation and the former ones, for a service that delivers to them.
 
@@ -239,6 +250,15 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Mutes, pins or archives a conversation, or marks it as unread, for the caller alone.
 
     The caller's devices get the push `membership_changed`.
+    """
+    SetDraft: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.SetDraftRequest, _conversation_members_pb2.SetDraftResponse]  # type: ignore[assignment]
+    """Keeps what the caller has written in a conversation and not sent, for its other devices. Others do not see it.
+
+    The draft that the server stored last is the one that stays. It is in `Conversation.draft`, and the caller's devices
+    get the push `draft_changed`. A client sends the draft at most every few seconds while the user writes, and when the
+    user leaves the conversation. It is removed by `SendMessage` with `clear_draft`, and when the membership ends.
+
+    Fails with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, where the caller sets drafts too often.
     """
     GetMemberIds: _aio.UnaryUnaryMultiCallable[_conversation_members_pb2.GetMemberIdsRequest, _conversation_members_pb2.GetMemberIdsResponse]  # type: ignore[assignment]
     """Gets all members of a conversation and the former ones, for a service that delivers to them.
@@ -410,6 +430,21 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Mutes, pins or archives a conversation, or marks it as unread, for the caller alone.
 
         The caller's devices get the push `membership_changed`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetDraft(
+        self,
+        request: _conversation_members_pb2.SetDraftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_members_pb2.SetDraftResponse, _abc.Awaitable[_conversation_members_pb2.SetDraftResponse]]:
+        """Keeps what the caller has written in a conversation and not sent, for its other devices. Others do not see it.
+
+        The draft that the server stored last is the one that stays. It is in `Conversation.draft`, and the caller's devices
+        get the push `draft_changed`. A client sends the draft at most every few seconds while the user writes, and when the
+        user leaves the conversation. It is removed by `SendMessage` with `clear_draft`, and when the membership ends.
+
+        Fails with `RESOURCE_EXHAUSTED`, reason `RATE_LIMITED`, where the caller sets drafts too often.
         """
 
     @_abc_1.abstractmethod

@@ -54,6 +54,7 @@ class SendMessageRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     EXPECT_EPOCH_FIELD_NUMBER: _builtins.int
     FORWARD_OF_FIELD_NUMBER: _builtins.int
+    CLEAR_DRAFT_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
     recipient_id: _builtins.str
@@ -77,6 +78,10 @@ class SendMessageRequest(_message.Message):
     """Instead of `content`: a message of any conversation that the caller may see, whose content and kind are sent; its
     mentions and metadata are not.
     """
+    clear_draft: _builtins.bool
+    """Whether the caller's draft in the conversation is what it sends: it is removed with the message. No part of what
+    `client_msg_id` identifies.
+    """
     @_builtins.property
     def mentions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users it mentions, at most 50."""
@@ -98,10 +103,11 @@ class SendMessageRequest(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         expect_epoch: _builtins.int | None = ...,
         forward_of: _builtins.str = ...,
+        clear_draft: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expect_epoch", b"_expect_epoch", "expect_epoch", b"expect_epoch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_epoch", b"_expect_epoch", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "expect_epoch", b"expect_epoch", "forward_of", b"forward_of", "mentions", b"mentions", "metadata", b"metadata", "recipient_id", b"recipient_id", "reply_to", b"reply_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expect_epoch", b"_expect_epoch", "clear_draft", b"clear_draft", "client_msg_id", b"client_msg_id", "content", b"content", "content_type", b"content_type", "conversation_id", b"conversation_id", "expect_epoch", b"expect_epoch", "forward_of", b"forward_of", "mentions", b"mentions", "metadata", b"metadata", "recipient_id", b"recipient_id", "reply_to", b"reply_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expect_epoch: _TypeAlias = _typing.Literal["expect_epoch"]  # noqa: Y015
     _WhichOneofArgType__expect_epoch: _TypeAlias = _typing.Literal["_expect_epoch", b"_expect_epoch"]  # noqa: Y015

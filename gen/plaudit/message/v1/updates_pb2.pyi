@@ -318,3 +318,42 @@ class MembershipChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MembershipChanged: _TypeAlias = MembershipChanged  # noqa: Y015
+
+@_typing.final
+class DraftChanged(_message.Message):
+    """The draft of the user in a conversation has changed. Pushed to the topic `users/<id>` of that user only, also to the
+    device that has set it.
+
+    At most one a second for each conversation. Only the newest of a conversation matters. These pushes are not durable:
+    after `hello`, and after `resumed` with any verdict, `list_conversations` has what may have been missed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    content: _builtins.str
+    """What the user has written and not sent; empty: nothing."""
+    timestamp: _builtins.int
+    """When it was stored, milliseconds since 1970."""
+    device_id: _builtins.str
+    """The device on which it was written: see `SetDraftRequest.device_id`. A client skips the push of its own device."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        content: _builtins.str = ...,
+        timestamp: _builtins.int = ...,
+        device_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "conversation_id", b"conversation_id", "device_id", b"device_id", "timestamp", b"timestamp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftChanged: _TypeAlias = DraftChanged  # noqa: Y015

@@ -28,6 +28,7 @@ from message_svc.domain import (
     ReceiptMove,
     Role,
     Span,
+    UserDraft,
 )
 from message_svc.moderation_records import (
     AuditAction,
@@ -94,7 +95,11 @@ changes = st.builds(
     st.lists(reports, max_size=2),
     st.lists(resolutions, max_size=2),
     st.lists(audits, max_size=2),
-).map(lambda change: change._replace(own_changes=list(change.members), drafts=()))
+).flatmap(
+    lambda change: st.lists(st.builds(UserDraft, texts, texts, numbers, texts), max_size=2).map(
+        lambda drafts: change._replace(own_changes=list(change.members), drafts=drafts)
+    )
+)
 
 
 @given(st.lists(changes, min_size=1, max_size=2))

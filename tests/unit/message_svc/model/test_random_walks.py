@@ -26,6 +26,7 @@ from message_svc.commands import (
     PinMessage,
     RemoveMember,
     Send,
+    SetDraft,
     SetMembership,
     SetRole,
     UnpinMessage,
@@ -58,6 +59,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Join),
     st.builds(SetRole, users, st.sampled_from((Role.MEMBER, Role.ADMIN))),
     st.builds(Update, st.sampled_from((None, "A", "B")), st.none()),
+    st.builds(SetDraft, st.sampled_from(("", "x", "y"))),
     st.builds(
         SetMembership,
         st.sampled_from((None, 5, (NOW + 1_000_000) // 1_000)),
