@@ -138,6 +138,17 @@ def a_failed_record_skipped() -> Patches:
     return [(EntryPublisher, "failed", going_on)]
 
 
+def a_buffer_with_gaps() -> Patches:
+    """Entries are buffered behind any earlier one, so those between are never published."""
+
+    def any_later(self: Any, entry: Entry) -> None:
+        is_later = not self._buffer or entry.position > self._buffer[-1].position
+        if is_later and len(self._buffer) < self._limits.buffered_entries:
+            self._buffer.append(entry)
+
+    return [(EntryPublisher, "_buffer_next", any_later)]
+
+
 def forward_without_op_id() -> Patches:
     """An operation that came without an id is forwarded without one."""
     return [(Reactions, "_with_op_id", lambda self, op: op)]
@@ -196,6 +207,7 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         an_orphan_entry,
         equal_stamps,
         a_failed_record_skipped,
+        a_buffer_with_gaps,
         forward_without_op_id,
         unknown_taken_for_failed,
         a_forwarding_loop,

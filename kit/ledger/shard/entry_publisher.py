@@ -24,7 +24,10 @@ class PublishLimits(NamedTuple):
 
 
 class EntryPublisher:
-    """Publishes the entries after the watermark in order; after a failure it repeats the same entries."""
+    """Publishes the entries after the watermark in order; after a failure it repeats the same entries.
+
+    The buffer has no gap: an entry that does not follow its last one is read from the store later.
+    """
 
     def __init__(self, rng: random.Random, limits: PublishLimits) -> None:
         self._limits = limits
@@ -40,9 +43,7 @@ class EntryPublisher:
         if not is_assigned and not self._has_unpublished(entry.position - 1):
             # The assigned node finds the entry in the store. If it does not, this node publishes it later.
             self._not_before, self._must_read_watermarks = now + self._limits.unassigned_delay_seconds, True
-        self._buffer.append(entry)
-        while len(self._buffer) > self._limits.buffered_entries:
-            self._buffer.popleft()
+        self._buffer_next(entry)
 
     def publish_now(self) -> None:
         """Publishes without the delay for nodes that the shard is not assigned to."""
@@ -78,7 +79,10 @@ class EntryPublisher:
             self._must_read_watermarks = False
             self.published = max(self.published, result.published)
         elif result.entries and result.entries[0].position == self.published + 1:
-            self._buffer = deque(result.entries)
+            # Entries that were added since the read follow those that were read, or are not there yet.
+            added, self._buffer = self._buffer, deque()
+            for entry in (*result.entries, *added):
+                self._buffer_next(entry)
         else:
             # The entry is trimmed, so another node has published it.
             self._must_read_watermarks = True
@@ -93,6 +97,11 @@ class EntryPublisher:
     def next_at(self, position: int) -> float:
         """The time of the next step, or `NEVER`."""
         return self._ready_at() if self._in_flight is None and self._has_unpublished(position) else NEVER
+
+    def _buffer_next(self, entry: Entry) -> None:
+        is_next = not self._buffer or entry.position == self._buffer[-1].position + 1
+        if is_next and len(self._buffer) < self._limits.buffered_entries:
+            self._buffer.append(entry)
 
     def _has_unpublished(self, position: int) -> bool:
         return position > self.published

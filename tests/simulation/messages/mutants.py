@@ -17,6 +17,7 @@ from message_svc.model.draft import Draft
 from message_svc.model.model import MessageDecision, MessageModel
 from tests.simulation.mutants import (
     Patches,
+    a_buffer_with_gaps,
     a_failed_record_skipped,
     ack_before_append,
     watermark_over_a_foreign_entry,
@@ -168,6 +169,7 @@ MUTANTS: Mapping[str, Callable[[], Patches]] = {
         ack_before_append,
         watermark_over_a_foreign_entry,
         a_failed_record_skipped,
+        a_buffer_with_gaps,
         replay_skips_one,
         load_without_overlay,
         a_refusal_without_confirmation,

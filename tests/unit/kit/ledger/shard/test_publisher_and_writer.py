@@ -14,6 +14,7 @@ from kit.ledger.shard.table_writer import TableWriter
 from tests.unit.kit.ledger.shard_stage import Texts, entry
 
 SOON = 1.0  # later than any pause after a failure
+LIMITS = PublishLimits(batch_entries=2, buffered_entries=3, interval_seconds=0.05, unassigned_delay_seconds=1.0)
 
 
 def positions(effect: Publish | ReadEntries | ReadWatermarks | None) -> list[int]:
@@ -95,14 +96,27 @@ class TestFeed:
 
     @pytest.fixture(name="lane")
     def fixture_lane(self) -> EntryPublisher:
-        return EntryPublisher(
-            random.Random(1),
-            PublishLimits(batch_entries=2, buffered_entries=3, interval_seconds=0.05, unassigned_delay_seconds=1.0),
-        )
+        return EntryPublisher(random.Random(1), LIMITS)
 
     def committed(self, lane: EntryPublisher, *wanted: int, is_assigned: bool = True) -> None:
         for position in wanted:
             lane.add(entry(position), is_assigned=is_assigned, now=0.0)
+
+    def published(self, lane: EntryPublisher, through: int) -> list[int]:
+        """Publishes everything up to a position, and returns the positions in the order of the event log."""
+        found, now = list[int](), 1.0
+        while lane.published < through:
+            now += SOON
+            step = lane.poll(through, now)
+            assert step is not None
+            if isinstance(step, ReadEntries):
+                rows = [entry(position) for position in range(step.after + 1, step.after + 1 + step.limit)]
+                lane.done(step, Page([row for row in rows if row.position <= through], through), now)
+            else:
+                found += positions(step)
+                lane.done(step, None, now)
+        assert lane.poll(through, now + SOON) is None
+        return found
 
     def test_entries_are_published_in_order_several_at_a_time(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3)
@@ -135,7 +149,7 @@ class TestFeed:
             assert lane.poll(3, at) is None, "there is a pause first"
 
     def test_entries_that_are_not_buffered_are_read(self, lane: EntryPublisher) -> None:
-        self.committed(lane, 1, 2, 3, 4, 5)
+        self.committed(lane, 2, 3, 4, 5)
         assert lane.poll(5, 0.0) == ReadEntries(0, 2, "publish")
         read = ReadEntries(0, 2, "publish")
         lane.done(read, Page([entry(1)], 5), 0.0)
@@ -143,20 +157,7 @@ class TestFeed:
 
     def test_entries_read_from_the_store_are_published_before_later_ones(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, 3, 4, 5)
-        published: list[int] = []
-        now = 0.0
-        while lane.published < 5:
-            now += SOON
-            step = lane.poll(5, now)
-            assert step is not None
-            if isinstance(step, ReadEntries):
-                rows = [entry(position) for position in range(step.after + 1, step.after + 1 + step.limit)]
-                lane.done(step, Page([row for row in rows if row.position <= 5], 5), now)
-            else:
-                published += positions(step)
-                lane.done(step, None, now)
-        assert published == [1, 2, 3, 4, 5]
-        assert lane.poll(5, now + SOON) is None
+        assert self.published(lane, 5) == [1, 2, 3, 4, 5]
 
     def test_a_node_that_is_not_the_owner_waits_and_reads_what_is_published(self, lane: EntryPublisher) -> None:
         self.committed(lane, 1, 2, is_assigned=False)
@@ -184,8 +185,47 @@ class TestFeed:
         lane.publish_now()
         assert lane.poll(1, 0.0) == ReadWatermarks("publish")
 
+    def test_an_entry_committed_while_earlier_ones_are_read_is_published_after_them(self, lane: EntryPublisher) -> None:
+        read = lane.poll(1, 0.0)
+        assert read == ReadEntries(0, 2, "publish")
+        self.committed(lane, 2)
+        lane.done(read, Page([entry(1)], 1), 0.0)
+        self.committed(lane, 3)
+        assert self.published(lane, 3) == [1, 2, 3]
+
+    def test_random_steps_leave_no_gap_on_the_event_log(self) -> None:
+        for seed in range(300):
+            first_seen = list(dict.fromkeys(self.positions_on_the_log(random.Random(seed))))
+            assert first_seen == list(range(1, len(first_seen) + 1)), f"seed {seed}"
+
+    def positions_on_the_log(self, rng: random.Random) -> list[int]:
+        """Random steps, while another node publishes too; its records are there once its watermark is read."""
+        lane, log = EntryPublisher(rng, LIMITS), list[int]()
+        now, tail, elsewhere = 0.0, 0, 0
+        for _ in range(60):
+            now += SOON
+            step = lane.poll(tail, now)
+            page = [entry(position) for position in range(lane.published + 1, tail + 1)][: LIMITS.batch_entries]
+            for _ in range(rng.choice((0, 0, 1, 3))):
+                tail += 1
+                lane.add(entry(tail), is_assigned=rng.random() < 0.5, now=now)
+            if rng.random() < 0.5:
+                elsewhere = max(elsewhere, lane.published, tail - rng.randrange(6))
+            if isinstance(step, ReadEntries):
+                is_trimmed = rng.random() < 0.2
+                lane.done(step, Page(page[1:] if is_trimmed else page, tail), now)
+            elif isinstance(step, ReadWatermarks):
+                log += range(max(log, default=0) + 1, elsewhere + 1)
+                lane.done(step, Watermarks(0, elsewhere), now)
+            elif step is not None and rng.random() < 0.4:
+                lane.failed(step, now)
+            elif step is not None:
+                log += positions(step)
+                lane.done(step, None, now)
+        return log
+
     def test_after_a_trim_the_published_watermark_is_read_from_the_store(self, lane: EntryPublisher) -> None:
-        self.committed(lane, 1, 2, 3, 4, 5)
+        self.committed(lane, 3, 4, 5)
         read = lane.poll(5, 0.0)
         assert read is not None
         lane.done(read, Page([entry(4), entry(5)], 5), 0.0)
