@@ -76,6 +76,11 @@ class MemoryTables:
                 found.setdefault(user, {})[emoji] = record.version
         return found
 
+    def last_write(self, key: TargetKey, user: str, emoji: str) -> int:
+        """The stamp of the last write of a record, or of the erasure that removed it; 0: there was none."""
+        record = self.records.get(key, {}).get((user, emoji))
+        return max(record.stamp if record is not None else 0, self._erased_at(key, user))
+
     def _target(self, key: TargetKey) -> LoadedTarget:
         reactions = self.reactions_by_user(key)
         is_complete = sum(map(len, reactions.values())) <= self._records_at_once
@@ -87,9 +92,11 @@ class MemoryTables:
             self._erase(target.key, user, stamp)
         for user, emoji, held, version in target.records:
             known = rows.get((user, emoji))
-            erased = max(self.erased.get((target.key, each), 0) for each in ("", user))
-            if target.stamp > erased and (known is None or known.stamp <= target.stamp):
+            if target.stamp > self._erased_at(target.key, user) and (known is None or known.stamp <= target.stamp):
                 rows[user, emoji] = Record(target.stamp, held, version)
+
+    def _erased_at(self, key: TargetKey, user: str) -> int:
+        return max(self.erased.get((key, each), 0) for each in ("", user))
 
     def _erase(self, key: TargetKey, user: str, stamp: int) -> None:
         self.erased[key, user] = max(stamp, self.erased.get((key, user), 0))

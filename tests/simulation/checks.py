@@ -87,9 +87,10 @@ class Checker:
         head = tables.heads.get(target.key)
         _require((head.version if head else 0) >= answer.version, "a read after the answer is older", op, answer, head)
         if head is not None and head.version == answer.version and op.action not in (Action.CLEAR, Action.ERASE):
-            _require(
-                (op.emoji in tables.reactions_of(target.key, op.user)) is answer.on, "records are older", op, answer
-            )
+            # Records are written before heads: that of a later entry may be there without its head.
+            is_newer = tables.last_write(target.key, op.user, op.emoji) > head.stamp
+            is_held = op.emoji in tables.reactions_of(target.key, op.user)
+            _require(is_newer or is_held is answer.on, "records are older", op, answer)
 
 
 def _require(is_so: bool, otherwise: str, *details: object) -> None:
