@@ -89,7 +89,7 @@ class TestCassandraConversationStore(RetentionContract, ConversationStoreContrac
     async def test_ten_thousand_pending_messages_of_two_hundred_conversations_are_read_within_five_seconds(
         self, engine: Engine
     ) -> None:
-        groups = [await engine.group("alice", "bob", op_id=f"{number}") for number in range(CONVERSATIONS)]
+        groups = [await engine.group("alice", "bob", op_id=f"group-{number}") for number in range(CONVERSATIONS)]
         sends = [
             Command(TENANT, group, "alice", f"{number}", Send(Body(f"message {number}")))
             for group in groups

@@ -255,7 +255,7 @@ async def test_users_who_are_not_members_get_not_found_by_every_interface(
         and "conversation_id" in rpc.request.fields_by_name
         and not rpc.scope
     }
-    assert len(frames) == 23
+    assert len(frames) == 24
     async with eve.socket() as socket:
         for name, rpc in frames.items():
             body = {field: value for field, value in fields.items() if field in rpc.request.fields_by_name}

@@ -473,7 +473,7 @@ class EndSessionsRequest(_message.Message):
     device_id: _builtins.str
     """The device to log out, as in its `hello`, for example `phone`."""
     all_except_device_id: _builtins.str
-    """Log out all devices but this one, for example `laptop`; sessions of devices without a name end, too."""
+    """Log out all devices but this one; sessions of devices without a name end, too."""
     def __init__(
         self,
         *,
