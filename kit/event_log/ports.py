@@ -65,7 +65,10 @@ class Appender(Protocol):
     """Appends records to topics."""
 
     async def append(self, topic: str, key: str, payload: bytes, partition: int = 0) -> int:
-        """Appends a record durably and returns its position. Records of a partition are read in the order appended."""
+        """Appends a record durably and returns its position. Records of a partition are read in the order appended.
+
+        Where one fails, those that were appended after it, before its caller knew, fail too: none overtakes it.
+        """
         ...
 
 

@@ -18,8 +18,7 @@ class ShardedEventLog:
         self._incarnation = incarnation
 
     async def publish(self, shard: int, entries: Sequence[Entry]) -> None:
-        """See `LedgerEventLog`. They are on their way together; the log keeps their order, and none overtakes one that
-        failed."""
+        """See `LedgerEventLog`. They are appended together: none overtakes one that failed, see `Appender`."""
         appending = [
             self._log.append(
                 self._topic, str(EntryName(self._incarnation, shard, entry.position)), entry.payload, shard

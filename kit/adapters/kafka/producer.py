@@ -47,23 +47,28 @@ class _Job:
     key: bytes
     payload: bytes
     done: asyncio.Future[int]
+    known_failures: int
+    """Failures that callers had been told of when they appended the record."""
 
 
 class _Result(NamedTuple):
     job: _Job
     offset: int
     error: BaseException | None
+    failures: int = 0
+    """The number of failures so far, where this is one."""
 
 
 class Producer:
     """Appends records: acks of all replicas, no duplicates within a session, in order within a partition.
 
     Where the outcome of a record is unknown, or Kafka is unavailable, the session of the library's producer ends:
-    records that were sent are unknown too, others are certainly not written, and none can overtake a record that is
-    appended again. The next record begins a new session."""
+    records that were sent are unknown too, others are certainly not written. The next record begins a new session.
+
+    No record overtakes one that failed: those appended before the caller was told of the failure are not written."""
 
     def __init__(self, url: EngineUrl, topics: Iterable[str], records: int, size: int) -> None:
-        """At most that many `records`, of that `size` in bytes together, are in flight."""
+        """At most that many `records` are in flight; none is added once they have that `size` in bytes together."""
         self._url = url
         self._topics = tuple(topics)
         self._max_records = records
@@ -77,6 +82,9 @@ class Producer:
         self._broken = ""
         self._session: Any = None  # of the library; only the thread below makes and ends it
         self._sent: set[_Job] = set()
+        self._lock = threading.RLock()  # no record is sent while another one fails
+        self._failures = 0
+        self._known_failures = 0  # that callers have been told of
         self._thread = threading.Thread(target=self._run, name="kafka-append", daemon=True)
         self._thread.start()
 
@@ -86,9 +94,10 @@ class Producer:
         Raises Overloaded (too much is in flight), Invalid (the record is too large), Unavailable (certainly not
         written) or OutcomeUnknown."""
         size = len(payload) + len(key)
-        if len(self._in_flight) >= self._max_records or self._bytes + size > self._max_bytes:
+        # What is refused does not depend on the size: a small record must not overtake a large one.
+        if len(self._in_flight) >= self._max_records or self._bytes >= self._max_bytes or size > self._max_bytes:
             raise Overloaded("too many records are being appended to the log", retry_after=0.2)
-        job = _Job(at, key, payload, asyncio.get_running_loop().create_future())
+        job = _Job(at, key, payload, asyncio.get_running_loop().create_future(), self._known_failures)
         self._in_flight.add(job)
         self._bytes += size
         IN_FLIGHT.inc()
@@ -121,20 +130,23 @@ class Producer:
             self._abandon()
 
     def _send(self, job: _Job) -> None:
-        self._sent.add(job)
-        try:
-            if self._session is None:
-                self._session = connected(KafkaProducer, self._url, "append", **_OPTIONS)
-                for topic in self._topics:  # fetches its metadata now, so that no record waits for it
-                    self._session.partitions_for(topic)
-            sent = self._session.send(job.at.topic, job.payload, job.key, partition=job.at.partition)
-        except Exception as error:
-            too_large = isinstance(error, kafka_errors.MessageSizeTooLargeError)
-            self._sent.discard(job)
-            self._results.put(_Result(job, -1, error if too_large else _NotSent(describe(error))))
-        else:
-            sent.add_callback(partial(self._written, job))
-            sent.add_errback(partial(self._failed, job, self._session))
+        with self._lock:
+            if job.known_failures < self._failures:
+                self._results.put(_Result(job, -1, _NotSent("a record before it failed")))
+                return
+            self._sent.add(job)
+            try:
+                if self._session is None:
+                    self._session = connected(KafkaProducer, self._url, "append", **_OPTIONS)
+                    for topic in self._topics:  # fetches its metadata now, so that no record waits for it
+                        self._session.partitions_for(topic)
+                sent = self._session.send(job.at.topic, job.payload, job.key, partition=job.at.partition)
+            except Exception as error:
+                self._sent.discard(job)
+                self._fail(job, error if _is_too_large(error) else _NotSent(describe(error)))
+            else:
+                sent.add_callback(partial(self._written, job))
+                sent.add_errback(partial(self._failed, job, self._session))
 
     def _written(self, job: _Job, metadata: Any) -> None:
         self._sent.discard(job)
@@ -142,24 +154,33 @@ class Producer:
 
     def _failed(self, job: _Job, session: Any, error: BaseException) -> None:
         # In a thread of the library, before it sends anything else.
-        self._sent.discard(job)
-        self._results.put(_Result(job, -1, error))
-        if not isinstance(error, (_NotSent, kafka_errors.MessageSizeTooLargeError)) and session is self._session:
-            _abort_unsent(session, "a record before it failed")
-            self._broken = describe(error)
-            self._wake.set()
+        with self._lock:
+            if job not in self._sent:
+                return  # it failed with its session
+            self._sent.discard(job)
+            self._fail(job, error)
+            if not isinstance(error, _NotSent) and not _is_too_large(error) and session is self._session:
+                _abort_unsent(session, "a record before it failed")
+                self._broken = describe(error)
+                self._wake.set()
+
+    def _fail(self, job: _Job, error: BaseException) -> None:
+        if not _is_too_large(error):  # it never succeeds, so others do not wait for it
+            self._failures += 1
+        self._results.put(_Result(job, -1, error, self._failures))
 
     def _abandon(self) -> None:
-        session, self._session = self._session, None
-        why, self._broken = self._broken, ""
-        while self._jobs:
-            self._results.put(_Result(self._jobs.popleft(), -1, _NotSent(why)))
-        if session is None:
-            return
-        _abort_unsent(session, why)
-        sent, self._sent = self._sent, set()
-        for job in list(sent):
-            self._results.put(_Result(job, -1, kafka_errors.KafkaTimeoutError(why)))
+        with self._lock:
+            session, self._session = self._session, None
+            why, self._broken = self._broken, ""
+            while self._jobs:
+                self._fail(self._jobs.popleft(), _NotSent(why))
+            if session is None:
+                return
+            _abort_unsent(session, why)
+            sent, self._sent = self._sent, set()
+            for job in list(sent):
+                self._fail(job, kafka_errors.KafkaTimeoutError(why))
         # The library's own close waits for brokers that may be gone.
         session._unregister_cleanup()
         session._closed = True
@@ -167,7 +188,8 @@ class Producer:
         session._sender.join(_ABANDON_SECONDS)
 
     def _resolve(self, results: list[_Result]) -> None:
-        for job, offset, error in results:
+        for job, offset, error, failures in results:
+            self._known_failures = max(self._known_failures, failures)
             if job not in self._in_flight:
                 continue  # only the first outcome of a record counts
             self._in_flight.discard(job)
@@ -187,9 +209,13 @@ def _abort_unsent(session: Any, why: str) -> None:
         session._accumulator.abort_undrained_batches(_NotSent(why))
 
 
+def _is_too_large(error: BaseException) -> bool:
+    return isinstance(error, kafka_errors.MessageSizeTooLargeError)
+
+
 def _problem(error: BaseException) -> Exception:
     if isinstance(error, _NotSent):
         return Unavailable("the log cannot be written", retry_after=0.5, detail=str(error))
-    if isinstance(error, kafka_errors.MessageSizeTooLargeError):
+    if _is_too_large(error):
         return Invalid("the record is larger than the log takes")
     return OutcomeUnknown("the log did not say whether the record was written", retry_after=0.5, detail=describe(error))

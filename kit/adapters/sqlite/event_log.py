@@ -99,6 +99,8 @@ class SqliteLog:
                 if not append.is_tried:
                     appends, self._appends = self._appends, []
                     await self._worker.run(lambda: commit_appends(self._writing, appends))
+                    if append.error is not None:
+                        self._fail_waiting(append.error)
         except asyncio.CancelledError:
             self._appends = [one for one in self._appends if one is not append]
             raise
@@ -106,6 +108,12 @@ class SqliteLog:
             raise _unavailable(append.error) from append.error
         self._wake_waiters()
         return append.position
+
+    def _fail_waiting(self, error: apsw.Error) -> None:
+        """Fails the records that wait behind one that failed: they must not overtake it."""
+        waiting, self._appends = self._appends, []
+        for append in waiting:
+            append.error = error
 
     async def read(self, topic: str, after: int, limit: int, partition: int = 0) -> Sequence[Record]:
         """See `EventLog`."""

@@ -31,6 +31,17 @@ async def test_records_that_come_during_a_commit_are_committed_together_or_not_a
     assert await log.append("t", "7", b"x") > 0
 
 
+async def test_no_record_is_appended_after_one_before_it_that_failed(log: SqliteLog) -> None:
+    with closing(connect(log.path)) as other:
+        other.execute("CREATE TRIGGER refuse BEFORE INSERT ON event_log WHEN new.key = '0'"
+                      " BEGIN SELECT raise(ABORT, 'refused'); END")  # fmt: skip
+        outcomes = await asyncio.gather(*(log.append("t", f"{n}", b"x") for n in range(3)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [Unavailable] * 3
+        other.execute("DROP TRIGGER refuse")
+    assert await log.append("t", "0", b"x") == 1
+    assert [record.key for record in await log.read("t", 0, 10)] == ["0"]
+
+
 async def test_a_cancelled_append_is_not_written_by_another_one(log: SqliteLog) -> None:
     first = asyncio.create_task(log.append("t", "first", b"x"))
     second = asyncio.create_task(log.append("t", "second", b"x"))
