@@ -42,6 +42,7 @@ from message_svc.ledger import LEDGER, ShardedConversations
 from message_svc.model.model import MessageModel, ModelLimits, OnEntry
 from message_svc.moderation.service import Moderation
 from message_svc.moderation.servicer import ModerationServicer
+from message_svc.node_servicer import AccessServicer, DeliveryServicer
 from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.ports import Names
 from message_svc.notifications.retention import run_retention
@@ -56,7 +57,7 @@ from message_svc.service.messages import Messages
 from message_svc.service.pending import PendingMessages
 from message_svc.service.pins import Pins
 from message_svc.service.user_limits import UserLimits
-from message_svc.servicer import AccessServicer, ConversationServicer, DeliveryServicer, MessageServicer
+from message_svc.servicer import ConversationServicer, MessageServicer
 from plaudit.message.v1 import (
     access_service_pb2_grpc,
     conversation_service_pb2_grpc,

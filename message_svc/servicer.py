@@ -10,26 +10,19 @@ import grpc
 from kit.auth.caller import Caller, caller
 from kit.errors import Problem
 from kit.rpc.server import BatchHandler
-from message_svc.codec import access, pending, requests, responses
-from message_svc.service.access import ConversationAccesses
+from message_svc.codec import requests, responses
 from message_svc.service.conversations import Conversations
-from message_svc.service.deliveries import Deliveries
 from message_svc.service.history import History
 from message_svc.service.messages import Messages
-from message_svc.service.pending import PendingMessages
 from message_svc.service.pins import Pins
 from message_svc.service.preparation import Sending
-from plaudit.message.v1 import access_service_pb2 as access_pb
-from plaudit.message.v1 import (
-    access_service_pb2_grpc,
-    conversation_service_pb2_grpc,
-    delivery_service_pb2_grpc,
-    message_service_pb2_grpc,
-)
 from plaudit.message.v1 import conversation_changes_pb2 as conversation_changes_pb
 from plaudit.message.v1 import conversation_members_pb2 as members_pb
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
-from plaudit.message.v1 import delivery_service_pb2 as delivery_pb
+from plaudit.message.v1 import (
+    conversation_service_pb2_grpc,
+    message_service_pb2_grpc,
+)
 from plaudit.message.v1 import message_changes_pb2 as message_changes_pb
 from plaudit.message.v1 import message_pins_pb2 as pins_pb
 from plaudit.message.v1 import message_receipts_pb2 as receipts_pb
@@ -163,42 +156,6 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
             caller(), request.conversation_id, request.content, request.device_id
         )
         return members_pb.SetDraftResponse(timestamp=time_ms)
-
-
-class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
-    """See the contract."""
-
-    def __init__(self, deliveries: Deliveries, pending_messages: PendingMessages) -> None:
-        self._deliveries = deliveries
-        self._pending = pending_messages
-
-    async def RecordDelivered(
-        self, request: delivery_pb.RecordDeliveredRequest, context: Context
-    ) -> delivery_pb.RecordDeliveredResponse:
-        """See the contract."""
-        await self._deliveries.record(requests.acks_from_pb(request))
-        return delivery_pb.RecordDeliveredResponse()
-
-    async def ListPending(
-        self, request: delivery_pb.ListPendingRequest, context: Context
-    ) -> delivery_pb.ListPendingResponse:
-        """See the contract."""
-        position = pending.position_from_pb(request.page_token)
-        page = await self._pending.page(request.tenant, request.user_id, request.device_id, position)
-        return pending.page_to_pb(page)
-
-
-class AccessServicer(access_service_pb2_grpc.AccessServiceServicer):
-    """See the contract."""
-
-    def __init__(self, accesses: ConversationAccesses) -> None:
-        self._accesses = accesses
-
-    async def BatchGetAccess(
-        self, request: access_pb.BatchGetAccessRequest, context: Context
-    ) -> access_pb.BatchGetAccessResponse:
-        """See the contract."""
-        return access.accesses_to_pb(await self._accesses.get(access.queries_from_pb(request)))
 
 
 class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
