@@ -8,20 +8,9 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
+from fanout_svc.conversation_pushes import UnkeptPush, UserPush
 from fanout_svc.deliverable import ConversationPush, Deliverable, MessageUpdate
-from fanout_svc.domain import (
-    Change,
-    Node,
-    NodeInterest,
-    OwnUpdate,
-    TargetChange,
-    Topic,
-    TopicStatus,
-    Totals,
-    UnkeptPush,
-    Update,
-    UserPush,
-)
+from fanout_svc.domain import Change, Node, NodeInterest, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
 from fanout_svc.errors import Undecodable
 from fanout_svc.topics.interest import Interest, RegistryDelta
 from kit.auth.caller import Caller

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fanout_svc.domain import NodeInterest, OwnUpdate, Topic, UnkeptPush, Update, UserPush
+from fanout_svc.conversation_pushes import UnkeptPush, UserPush
+from fanout_svc.domain import NodeInterest, OwnUpdate, Topic, Update
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import partial
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, OwnChange, Receipt, Receipts
+from fanout_svc.conversation_pushes import ConversationItem, ConversationItems, MemberList, OwnChange, Receipt, Receipts
 from fanout_svc.errors import Undecodable
 from kit.event_log.ports import Record
 from kit.message_ids import message_id

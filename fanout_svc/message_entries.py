@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 
 from fanout_svc import message_codec, metrics
-from fanout_svc.domain import ConversationItems, MemberList
+from fanout_svc.conversation_pushes import ConversationItems, MemberList
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.ports import Members

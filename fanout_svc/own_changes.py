@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fanout_svc.domain import OwnChange, UnkeptPush, own_topic
+from fanout_svc.conversation_pushes import OwnChange, UnkeptPush
+from fanout_svc.domain import own_topic
 from fanout_svc.ports import Nodes
 from fanout_svc.topics.interest import Interest
 from kit.clock import Clock

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
+from fanout_svc.conversation_pushes import MemberList
 from fanout_svc.deliverable import Deliverable
-from fanout_svc.domain import MemberList, Node, Topic, Totals
+from fanout_svc.domain import Node, Topic, Totals
 from fanout_svc.topics.interest import RegistryDelta
 
 

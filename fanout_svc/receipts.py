@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from fanout_svc.domain import USERS, Receipts, UnkeptPush
+from fanout_svc.conversation_pushes import Receipts, UnkeptPush
+from fanout_svc.domain import USERS
 from fanout_svc.message_codec import receipts_to_pb
 from fanout_svc.ports import Nodes
 from fanout_svc.topics.interest import Interest

@@ -8,20 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from fanout_svc import metrics
 from fanout_svc.announcements import Announcements
 from fanout_svc.config import Config
+from fanout_svc.conversation_pushes import ConversationItems, MemberList, UserPush
 from fanout_svc.deliverable import ConversationPush, MessageUpdate
-from fanout_svc.domain import (
-    USERS,
-    ConversationItems,
-    MemberList,
-    TargetChange,
-    Topic,
-    TopicStatus,
-    Update,
-    UserPush,
-    conversation_of,
-    own_update,
-    totals_of,
-)
+from fanout_svc.domain import USERS, TargetChange, Topic, TopicStatus, Update, conversation_of, own_update, totals_of
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.snapshots import Snapshots
 from fanout_svc.topics.interest import Interest, RegistryDelta

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fanout_svc import message_codec
-from fanout_svc.domain import MemberList
+from fanout_svc.conversation_pushes import MemberList
 from kit.rpc.mesh import Mesh
 
 METHOD = "/plaudit.message.v1.ConversationService/GetMemberIds"

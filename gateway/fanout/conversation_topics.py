@@ -56,7 +56,7 @@ class _Subscription:
 
 
 class _Conversation:
-    """The subscriptions of one conversation on this node. See `durable_topics.DurableSubscriber`."""
+    """The subscriptions of one conversation on this node. See `subscriber.DurableSubscriber`."""
 
     __slots__ = ("first_visible", "subscriptions")
 

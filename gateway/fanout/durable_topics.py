@@ -9,7 +9,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from gateway.fanout.confirmations import Confirmations, Receivers, Wait
 from gateway.fanout.delivery import Delivery, order_key_of
 from gateway.fanout.feed import ConflatedFeed, Update
 from gateway.fanout.senders import Senders
+from gateway.fanout.subscriber import DurableSubscriber
 from gateway.ports import Directory
 
 log = structlog.get_logger()
@@ -31,22 +32,6 @@ NODE_LEFT = -1
 """The version of a marker that says that a node no longer receives the topic."""
 # Seconds for which a topic without subscribers stays subscribed where a sender does not confirm it.
 _MAX_UNCONFIRMED = 60.0
-
-
-class DurableSubscriber(Protocol):
-    """A session, with a socket or without."""
-
-    def show(self, feed: ConflatedFeed) -> None:
-        """Sends the newest update of a feed, now or when the socket is writable."""
-        ...
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Accepts a durable push, in the order of its topic."""
-        ...
-
-    def mark_gap(self) -> None:
-        """Records that a push may have been missed; the client notices it by the numbers."""
-        ...
 
 
 class _Topic(Receivers):

@@ -11,8 +11,9 @@ import structlog
 from gateway.config import Config
 from gateway.fanout.conversation_topics import ConversationSubscriber, ConversationTopics
 from gateway.fanout.delivery import Delivery, order_key_of
-from gateway.fanout.durable_topics import DurableSubscriber, DurableTopics
+from gateway.fanout.durable_topics import DurableTopics
 from gateway.fanout.feed import ConflatedFeed, Update
+from gateway.fanout.subscriber import DurableSubscriber
 from gateway.frames.frame import Frames
 from gateway.metrics import count
 from gateway.ports import Directory

@@ -12,7 +12,7 @@ from gateway.sessions.replay_buffer import ReplayBuffer
 
 
 class DetachedSession:
-    """A session between two sockets: its durable pushes are buffered. See `durable_topics.DurableSubscriber`."""
+    """A session between two sockets: its durable pushes are buffered. See `subscriber.DurableSubscriber`."""
 
     __slots__ = ("device", "expires_at", "replay_buffer", "session_id", "tenant", "topics", "user")
 
@@ -35,15 +35,15 @@ class DetachedSession:
         self.expires_at = 0.0
 
     def deliver(self, delivery: Delivery) -> None:
-        """See `durable_topics.DurableSubscriber`."""
+        """See `subscriber.DurableSubscriber`."""
         self.replay_buffer.add(delivery)
 
     def mark_gap(self) -> None:
-        """See `durable_topics.DurableSubscriber`."""
+        """See `subscriber.DurableSubscriber`."""
         self.replay_buffer.mark_gap()
 
     def show(self, feed: ConflatedFeed) -> None:
-        """See `durable_topics.DurableSubscriber`. Nothing is kept: a client that comes back loads the state."""
+        """See `subscriber.DurableSubscriber`. Nothing is kept: a client that comes back loads the state."""
 
 
 class DetachedSessions:

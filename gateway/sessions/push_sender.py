@@ -76,7 +76,7 @@ class PushSender(ABC):
             pending[feed] = None
 
     def show(self, feed: ConflatedFeed) -> None:
-        """See `durable_topics.DurableSubscriber`."""
+        """See `subscriber.DurableSubscriber`."""
         if self.session.resuming:
             return  # the client loads the state after `resumed`
         if self._pending is not None or self.socket.buffered:
@@ -86,7 +86,7 @@ class PushSender(ABC):
             metrics.count("deliveries", 1)
 
     def deliver(self, delivery: Delivery) -> None:
-        """See `durable_topics.DurableSubscriber`."""
+        """See `subscriber.DurableSubscriber`."""
         if self.buffered_during_resume is not None:
             self.buffered_during_resume.append(delivery)
             if self.session.opened and len(self.buffered_during_resume) > self._host.config.resume.pushes:
@@ -103,7 +103,7 @@ class PushSender(ABC):
             self._write_durable(seq, delivery)
 
     def mark_gap(self) -> None:
-        """See `durable_topics.DurableSubscriber`."""
+        """See `subscriber.DurableSubscriber`."""
         if self.buffered_during_resume is not None:
             self.buffered_during_resume.append(None)
             return

@@ -22,7 +22,8 @@ from message_svc.adapters.cassandra_rows import (
     spans_of_buckets,
 )
 from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of
-from message_svc.domain import Kind, Member, Role, Span, is_archived, unread_range
+from message_svc.domain import Kind, Member, Role, Span
+from message_svc.member_views import is_archived, unread_range
 from message_svc.ports import ListPosition, StoredItem, Summary, View
 
 list_ = list  # in the class, the name is a method

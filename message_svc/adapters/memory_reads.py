@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.memory_tables import MemoryTables
-from message_svc.domain import Body, ItemType, Kind, Member, Role, Span, is_archived, unread_range
+from message_svc.domain import Body, ItemType, Kind, Member, Role, Span
+from message_svc.member_views import is_archived, unread_range
 from message_svc.ports import DueConversation, ListPosition, StoredItem, Summary, View
 
 list_ = list  # in the class, the name is a method

@@ -13,7 +13,8 @@ from kit.adapters.sqlite.file import connect, in_bulk, scalar
 from kit.errors import Unavailable
 from message_svc.adapters.rows import HEAD_COLUMNS, head_of, member_of, name_of, stored_item_of
 from message_svc.adapters.sqlite_tables import SQL
-from message_svc.domain import Kind, Member, Span, unread_range
+from message_svc.domain import Kind, Member, Span
+from message_svc.member_views import unread_range
 from message_svc.ports import ListPosition, StoredItem, Summary, View
 
 _FIRST = ListPosition(True, (1 << 62), (1 << 62))

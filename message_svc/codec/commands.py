@@ -9,7 +9,8 @@ import msgspec
 
 from kit.errors import Invalid
 from kit.ledger.node import Executed
-from message_svc.commands import ACTIONS, Command, Denial, Outcome, Refusal
+from message_svc.actions import ACTIONS
+from message_svc.commands import Command, Denial, Outcome, Refusal
 from message_svc.model.draft import Answer
 
 _NUMBER_OF: dict[type[Any], int] = {action: number for number, action in enumerate(ACTIONS)}

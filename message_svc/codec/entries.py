@@ -23,8 +23,8 @@ from message_svc.domain import (
     Role,
     Span,
     UserDraft,
-    is_archived,
 )
+from message_svc.member_views import is_archived
 from plaudit.event.v1 import message_events_pb2 as pb
 
 FORMAT = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from kit.auth.caller import Caller
-from message_svc.commands import SetMembership
+from message_svc.actions import SetMembership
 from message_svc.domain import Body, Role
 from message_svc.service.deliveries import Ack
 from message_svc.service.messages import Messages

@@ -8,7 +8,8 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kit.message_ids import message_id
-from message_svc.domain import Head, Item, ItemType, Member, is_archived
+from message_svc.domain import Head, Item, ItemType, Member
+from message_svc.member_views import is_archived
 from message_svc.ports import StoredItem, Summary
 from message_svc.service.history import ChangePage, MessagePage
 from message_svc.service.messages import Sent

@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
-from message_svc.commands import (
+from message_svc.actions import (
     ACTIONS,
     OF_MODERATORS,
     WITHOUT_OP_ID,
     Action,
     AddMembers,
-    Command,
     Convert,
     CreateDirect,
     CreateGroup,
@@ -27,11 +26,8 @@ from message_svc.commands import (
     Leave,
     MarkDelivered,
     MarkRead,
-    Outcome,
     PinMessage,
-    Reason,
     RecordPurge,
-    Refusal,
     RemoveMember,
     Report,
     Send,
@@ -42,6 +38,7 @@ from message_svc.commands import (
     UnpinMessage,
     Update,
 )
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import ConversationChange, Head, Member, Operation, Role
 from message_svc.model import (
     erasure_rules,

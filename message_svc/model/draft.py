@@ -19,8 +19,8 @@ from message_svc.domain import (
     ReceiptMove,
     Role,
     UserDraft,
-    visible_spans,
 )
+from message_svc.member_views import visible_spans
 from message_svc.model.conversation import ConversationState, OperationKey, facts_after, senders_after
 from message_svc.moderation_records import (
     AUDIT,

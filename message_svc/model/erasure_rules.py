@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from message_svc.commands import EraseMember, EraseMessages, Reason, Refusal
+from message_svc.actions import EraseMember, EraseMessages
+from message_svc.commands import Reason, Refusal
 from message_svc.domain import DeletedBy, Head, ItemType, Kind, Member, Role, Span
 from message_svc.model.draft import UNCHANGED, Answer, Draft
 from message_svc.model.member_rules import appoint_admin

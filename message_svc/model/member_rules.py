@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from message_svc.commands import (
+from message_svc.actions import (
     AddMembers,
     Convert,
     CreateDirect,
     CreateGroup,
-    Outcome,
-    Reason,
-    Refusal,
     RemoveMember,
     SetDraft,
     SetMembership,
     SetRole,
     Update,
 )
-from message_svc.domain import MAX_MEMBERS, MAX_SPANS, Head, ItemType, Kind, Member, Role, Span, is_archived
+from message_svc.commands import Outcome, Reason, Refusal
+from message_svc.domain import MAX_MEMBERS, MAX_SPANS, Head, ItemType, Kind, Member, Role, Span
+from message_svc.member_views import is_archived
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_to_manage
 from message_svc.moderation_records import AuditAction, Capacity
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from message_svc.commands import Delete, Edit, MarkDelivered, MarkRead, Outcome, Reason, Refusal, Send
+from message_svc.actions import Delete, Edit, MarkDelivered, MarkRead, Send
+from message_svc.commands import Outcome, Reason, Refusal
 from message_svc.domain import MAX_DEVICES, Body, DeletedBy, Head, ItemType, Kind, Member, Role
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer
 from message_svc.moderation_records import AuditAction, Capacity

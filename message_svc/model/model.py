@@ -8,10 +8,9 @@ from typing import NamedTuple, Protocol
 
 from kit.ledger.entry import Entry
 from kit.tenant_keys import TargetKey
-from message_svc.commands import (
+from message_svc.actions import (
     WITHOUT_OP_ID,
     AddMembers,
-    Command,
     CreateGroup,
     Delete,
     Edit,
@@ -31,6 +30,7 @@ from message_svc.commands import (
     SetRole,
     UnpinMessage,
 )
+from message_svc.commands import Command
 from message_svc.domain import ConversationChange
 from message_svc.model.conversation import ConversationState, OperationKey
 from message_svc.model.decision import ConversationDecision

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from message_svc.commands import (
-    Action,
-    CloseConversation,
-    ExcludeMember,
-    Outcome,
-    Reason,
-    Refusal,
-    RemoveMessage,
-    Report,
-    ResolveReport,
-)
+from message_svc.actions import Action, CloseConversation, ExcludeMember, RemoveMessage, Report, ResolveReport
+from message_svc.commands import Outcome, Reason, Refusal
 from message_svc.domain import DeletedBy, Head, ItemType, Kind, Member
 from message_svc.model import member_rules
 from message_svc.model.draft import UNCHANGED, Answer, Draft

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from message_svc.commands import PinMessage, Reason, Refusal, UnpinMessage
+from message_svc.actions import PinMessage, UnpinMessage
+from message_svc.commands import Reason, Refusal
 from message_svc.domain import MAX_PINNED, Head, ItemType, Kind, Member, Pin, Role
 from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer
 

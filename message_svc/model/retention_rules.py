@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from message_svc.commands import HideBefore, Reason, RecordPurge, Refusal, SetRetention
+from message_svc.actions import HideBefore, RecordPurge, SetRetention
+from message_svc.commands import Reason, Refusal
 from message_svc.domain import Head, ItemType, Kind, Member, Role
 from message_svc.model.draft import UNCHANGED, Answer, Draft
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit.tenant_keys import TargetKey
-from message_svc.commands import (
+from message_svc.actions import (
     AddMembers,
     CloseConversation,
-    Command,
     CreateDirect,
     CreateGroup,
     Edit,
@@ -24,6 +23,7 @@ from message_svc.commands import (
     SetDraft,
     Update,
 )
+from message_svc.commands import Command
 from message_svc.domain import MAX_DEVICES, MAX_PINNED, MAX_SENDERS, MAX_SPANS, Body
 
 _ID_BYTES = 66

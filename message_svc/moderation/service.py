@@ -8,18 +8,11 @@ from kit.access.errors import MessageNotFound
 from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors
 from kit.ids import new_id
-from message_svc.commands import (
-    Action,
-    CloseConversation,
-    Command,
-    ExcludeMember,
-    Outcome,
-    RemoveMessage,
-    Report,
-    ResolveReport,
-)
-from message_svc.domain import ItemType, visible_spans
+from message_svc.actions import Action, CloseConversation, ExcludeMember, RemoveMessage, Report, ResolveReport
+from message_svc.commands import Command, Outcome
+from message_svc.domain import ItemType
 from message_svc.errors import ReportNotFound
+from message_svc.member_views import visible_spans
 from message_svc.moderation_records import ReportStatus, report_id_of
 from message_svc.ports import ConversationLedger, ConversationReads, ModerationReads, StoredAudit, StoredReport
 from message_svc.service.conversations import view_of

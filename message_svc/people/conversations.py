@@ -8,7 +8,8 @@ from typing import NamedTuple
 from kit.clock import Clock
 from kit.errors import Problem, Unavailable
 from kit.tenant_keys import UserKey
-from message_svc.commands import Action, Command, EraseMember, EraseMessages, Reason, Refusal
+from message_svc.actions import Action, EraseMember, EraseMessages
+from message_svc.commands import Command, Reason, Refusal
 from message_svc.domain import MAX_SPANS, Kind, Role, Span
 from message_svc.people.ports import Progress
 from message_svc.ports import PART_ITEMS, ConversationLedger, ConversationReads, StoredItem, View

@@ -12,7 +12,8 @@ import structlog
 from kit.clock import Clock
 from kit.errors import Problem
 from kit.tasks import background, run_with_backoff
-from message_svc.commands import Action, Command, HideBefore, RecordPurge, Refusal
+from message_svc.actions import Action, HideBefore, RecordPurge
+from message_svc.commands import Command, Refusal
 from message_svc.config import Config
 from message_svc.domain import Span
 from message_svc.metrics import ITEMS_HIDDEN, ITEMS_PURGED

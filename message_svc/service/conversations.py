@@ -9,19 +9,14 @@ from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id, group_id
-from message_svc.commands import (
+from message_svc.actions import (
     Action,
     AddMembers,
-    Command,
     Convert,
     CreateDirect,
     CreateGroup,
-    Denial,
     Join,
     Leave,
-    Outcome,
-    Reason,
-    Refusal,
     RemoveMember,
     SetDraft,
     SetMembership,
@@ -29,7 +24,9 @@ from message_svc.commands import (
     SetRole,
     Update,
 )
-from message_svc.domain import Kind, Member, Role, visible_spans
+from message_svc.commands import Command, Denial, Outcome, Reason, Refusal
+from message_svc.domain import Kind, Member, Role
+from message_svc.member_views import visible_spans
 from message_svc.ports import ConversationLedger, ConversationReads, ListPosition, Permissions, Summary, View
 from message_svc.service.refusals import check_conversation_id, check_user, outcome_or_raise, problem_of, user_of
 from message_svc.service.user_limits import UserLimits

@@ -12,7 +12,8 @@ from kit.merge_windows import MergeLoop, MergeWindows
 from kit.message_ids import is_conversation_id
 from kit.tasks import TaskScope
 from kit.tenant_keys import TargetKey
-from message_svc.commands import Command, MarkDelivered
+from message_svc.actions import MarkDelivered
+from message_svc.commands import Command
 from message_svc.ports import ConversationLedger
 
 WINDOW_SECONDS = 1.0

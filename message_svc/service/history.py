@@ -10,7 +10,8 @@ from kit.auth.caller import Caller
 from kit.auth.cursor import Cursors, InvalidCursor
 from kit.errors import Invalid
 from kit.message_ids import MESSAGE
-from message_svc.domain import ItemType, Role, Span, visible_spans
+from message_svc.domain import ItemType, Role, Span
+from message_svc.member_views import visible_spans
 from message_svc.ports import ConversationReads, StoredItem, View
 from message_svc.service.conversations import view_of
 from message_svc.service.refusals import seq_in

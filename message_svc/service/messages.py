@@ -10,18 +10,8 @@ from kit.auth.cursor import Cursors
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id
-from message_svc.commands import (
-    Action,
-    Command,
-    Delete,
-    Edit,
-    MarkDelivered,
-    MarkRead,
-    Outcome,
-    Reason,
-    Refusal,
-    Send,
-)
+from message_svc.actions import Action, Delete, Edit, MarkDelivered, MarkRead, Send
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import Body, Kind, Member
 from message_svc.errors import MediaUnavailable, MessageConflict
 from message_svc.ports import ConversationLedger, ConversationReads, Permissions

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from message_svc.domain import Kind, Span, cursor_of, pending_span
+from message_svc.domain import Kind, Span
+from message_svc.member_views import cursor_of, pending_span
 from message_svc.ports import ConversationReads, StoredItem, View
 
 _PAGE = 500

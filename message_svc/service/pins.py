@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from kit.auth.caller import Caller
 from kit.ids import new_id
-from message_svc.commands import Action, Command, PinMessage, UnpinMessage
-from message_svc.domain import visible_spans
+from message_svc.actions import Action, PinMessage, UnpinMessage
+from message_svc.commands import Command
+from message_svc.member_views import visible_spans
 from message_svc.ports import ConversationLedger, ConversationReads, Permissions, StoredItem
 from message_svc.service.conversations import current_view_of
 from message_svc.service.preparation import command_by

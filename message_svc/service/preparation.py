@@ -9,8 +9,10 @@ from kit.auth.caller import Caller
 from kit.errors import Problem
 from kit.message_ids import parse_message_id
 from kit.tenant_keys import TargetKey, UserKey
-from message_svc.commands import Command, CreateDirect, Denial, Reason, Send
-from message_svc.domain import MAX_FORWARDS, visible_spans
+from message_svc.actions import CreateDirect, Send
+from message_svc.commands import Command, Denial, Reason
+from message_svc.domain import MAX_FORWARDS
+from message_svc.member_views import visible_spans
 from message_svc.ports import ConversationReads, Permissions, Sender
 from message_svc.service.turns import Turns
 from message_svc.service.user_limits import UserLimits

@@ -17,13 +17,9 @@ from kit.ledger.node import running_node
 from kit.ledger.ports import LedgerEventLog, LedgerStore, Tables
 from kit.ledger.shard.limits import ShardLimits
 from kit.message_ids import group_id
+from message_svc.actions import Action, CreateGroup
 from message_svc.codec.entries import EntryCodec
-from message_svc.commands import (
-    Action,
-    Command,
-    CreateGroup,
-    Outcome,
-)
+from message_svc.commands import Command, Outcome
 from message_svc.conversation_lists import ConversationLists
 from message_svc.domain import ConversationChange, Item
 from message_svc.ledger import LEDGER, ShardedConversations

@@ -9,7 +9,8 @@ import pytest
 from kit.auth.caller import Caller
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
-from message_svc.commands import Command, Delete, Edit, MarkRead, Outcome, Reason, Refusal, Send, SetRetention, Update
+from message_svc.actions import Delete, Edit, MarkRead, Send, SetRetention, Update
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.config import Config
 from message_svc.domain import Body, ItemType, Span
 from message_svc.ports import DueConversation

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from kit.auth.caller import Caller
 from kit.message_ids import direct_id
-from message_svc.commands import (
+from message_svc.actions import (
     AddMembers,
-    Command,
     Convert,
     CreateDirect,
     Delete,
@@ -19,7 +18,6 @@ from message_svc.commands import (
     Join,
     MarkDelivered,
     MarkRead,
-    Outcome,
     PinMessage,
     RemoveMember,
     Send,
@@ -28,6 +26,7 @@ from message_svc.commands import (
     UnpinMessage,
     Update,
 )
+from message_svc.commands import Command, Outcome
 from message_svc.domain import Body, DeletedBy, ItemType, Kind, Pin, Role, Span
 from message_svc.ports import ListPosition, View
 from message_svc.service.pending import PendingMessages

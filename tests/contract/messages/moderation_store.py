@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from message_svc.commands import (
+from message_svc.actions import (
     CloseConversation,
-    Command,
     Delete,
     Edit,
     ExcludeMember,
-    Outcome,
     RemoveMessage,
     Report,
     ResolveReport,
     Send,
 )
+from message_svc.commands import Command, Outcome
 from message_svc.domain import Body, DeletedBy
 from message_svc.moderation_records import AuditAction, Capacity, ReportStatus, report_id_of
 from tests.contract.messages.conversation_engine import TENANT, Engine

@@ -12,11 +12,11 @@ from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.adapters.sqlite.file import NewerData, connect
 from kit.adapters.sqlite.ledger import open_sqlite_ledger
 from kit.clock import ManualClock
+from message_svc.actions import Delete, Send
 from message_svc.adapters.sqlite_moderation import SqliteModerationReads
 from message_svc.adapters.sqlite_reads import SqliteReads
 from message_svc.adapters.sqlite_retention import SqliteRetention
 from message_svc.adapters.sqlite_tables import SqliteTables
-from message_svc.commands import Delete, Send
 from message_svc.domain import Body, DeletedBy
 from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine

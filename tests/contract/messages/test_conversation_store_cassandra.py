@@ -16,12 +16,13 @@ from kit.adapters.sqlite.event_log import open_sqlite_log
 from kit.clock import ManualClock
 from kit.errors import Problem
 from kit.ledger.event_log import ShardedEventLog
+from message_svc.actions import RemoveMember, Send
 from message_svc.adapters.cassandra_lists import open_cassandra_lists
 from message_svc.adapters.cassandra_moderation import open_cassandra_moderation
 from message_svc.adapters.cassandra_reads import open_cassandra_reads
 from message_svc.adapters.cassandra_retention import open_cassandra_retention
 from message_svc.adapters.cassandra_tables import open_cassandra_tables
-from message_svc.commands import Command, RemoveMember, Send
+from message_svc.commands import Command
 from message_svc.conversation_lists import SMALL_MEMBERS, ConversationLists
 from message_svc.domain import Body
 from message_svc.ledger import LEDGER

@@ -11,14 +11,9 @@ import pytest
 from kit.adapters.cassandra.engine import Cassandra
 from kit.message_ids import direct_id, group_id
 from kit.tenant_keys import TargetKey
-from message_svc.adapters.cassandra_reads import CassandraReads, open_cassandra_reads
-from message_svc.adapters.cassandra_rows import BUCKET_ITEMS
-from message_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
-from message_svc.codec.entries import EntryCodec
-from message_svc.commands import (
+from message_svc.actions import (
     Action,
     AddMembers,
-    Command,
     Delete,
     Edit,
     MarkDelivered,
@@ -31,6 +26,11 @@ from message_svc.commands import (
     UnpinMessage,
     Update,
 )
+from message_svc.adapters.cassandra_reads import CassandraReads, open_cassandra_reads
+from message_svc.adapters.cassandra_rows import BUCKET_ITEMS
+from message_svc.adapters.cassandra_tables import CassandraTables, open_cassandra_tables
+from message_svc.codec.entries import EntryCodec
+from message_svc.commands import Command
 from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Kind, Member, Role, Span
 from message_svc.model.model import ModelLimits
 from message_svc.model.state import LoadRequest, writes_of

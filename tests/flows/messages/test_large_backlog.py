@@ -11,7 +11,8 @@ import pytest
 
 from kit.clock import ManualClock
 from kit.message_ids import group_id
-from message_svc.commands import Command, CreateGroup, MarkDelivered, Outcome, Send
+from message_svc.actions import CreateGroup, MarkDelivered, Send
+from message_svc.commands import Command, Outcome
 from message_svc.domain import MAX_PENDING_ITEMS, Body
 from tests.contract.messages.conversation_engine import Engine
 from tests.contract.messages.test_conversation_store import sqlite_engine

@@ -5,22 +5,19 @@ from __future__ import annotations
 from kit.ledger.entry import Arrival, Entry, EntrySequence
 from kit.target import partition_of
 from kit.tenant_keys import TargetKey
-from message_svc.adapters.memory_tables import MemoryTables
-from message_svc.codec.entries import EntryCodec
-from message_svc.commands import (
+from message_svc.actions import (
     OF_MODERATORS,
     WITHOUT_OP_ID,
-    Command,
     CreateDirect,
     CreateGroup,
     Join,
     MarkDelivered,
     MarkRead,
-    Outcome,
-    Reason,
-    Refusal,
     SetMembership,
 )
+from message_svc.adapters.memory_tables import MemoryTables
+from message_svc.codec.entries import EntryCodec
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import Item, ItemType
 from message_svc.model.draft import Answer
 from tests.simulation.messages.reference import ConversationReference, require

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from message_svc.commands import (
+from message_svc.actions import (
     WITHOUT_OP_ID,
     Action,
     AddMembers,
     CloseConversation,
-    Command,
     Convert,
     CreateDirect,
     CreateGroup,
@@ -23,7 +22,6 @@ from message_svc.commands import (
     Leave,
     MarkDelivered,
     MarkRead,
-    Outcome,
     PinMessage,
     RecordPurge,
     RemoveMember,
@@ -38,6 +36,7 @@ from message_svc.commands import (
     UnpinMessage,
     Update,
 )
+from message_svc.commands import Command, Outcome
 from message_svc.domain import Body, Role
 from message_svc.moderation_records import ReportStatus, report_id_of
 from tests.simulation.clients import ClientCall, Clients

@@ -8,8 +8,9 @@ from typing import Any
 from unittest.mock import patch
 
 from kit.ledger.entry import Entry
+from message_svc.actions import HideBefore, MarkRead, RecordPurge
 from message_svc.adapters.memory_tables import MemoryTables
-from message_svc.commands import Command, HideBefore, MarkRead, Outcome, RecordPurge
+from message_svc.commands import Command, Outcome
 from message_svc.domain import ItemType, Member
 from message_svc.model.conversation import ConversationState
 from message_svc.model.decision import ConversationDecision

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout_svc import message_codec
-from fanout_svc.domain import MemberList, UserPush
+from fanout_svc.conversation_pushes import MemberList, UserPush
 from fanout_svc.message_entries import MessageEntries
 from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.receipts import ReceiptPushes
 from kit.clock import ManualClock
 from kit.event_log.ports import Record
+from message_svc.actions import Action, AddMembers, Leave, RemoveMember, Send
 from message_svc.codec import responses
-from message_svc.commands import Action, AddMembers, Leave, RemoveMember, Send
 from message_svc.domain import MAX_MEMBERS, Body, ItemType
 from tests.unit.fanout_svc.stage import Stage
 from tests.unit.message_svc.shards import TENANT, Shard, items_of

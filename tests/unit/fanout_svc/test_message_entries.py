@@ -10,7 +10,7 @@ import pytest
 
 from fanout_svc.config import Config
 from fanout_svc.consumer import Consumer, Consumers
-from fanout_svc.domain import MemberList, UserPush
+from fanout_svc.conversation_pushes import MemberList, UserPush
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.message_entries import TOPIC, MessageEntries
 from fanout_svc.own_changes import OwnChangePushes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanout_svc.domain import OwnChange, UnkeptPush
+from fanout_svc.conversation_pushes import OwnChange, UnkeptPush
 from fanout_svc.own_changes import OwnChangePushes
 from kit.clock import ManualClock
 from kit.tasks import background

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fanout_svc.domain import Receipt, Receipts, UnkeptPush
+from fanout_svc.conversation_pushes import Receipt, Receipts, UnkeptPush
 from fanout_svc.receipts import ReceiptPushes
 from kit.clock import ManualClock
 from kit.tasks import background

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_svc.adapters.grpc_nodes import queued_delivery
-from fanout_svc.domain import OwnUpdate, UnkeptPush, UserPush, own_update
+from fanout_svc.conversation_pushes import UnkeptPush, UserPush
+from fanout_svc.domain import OwnUpdate, own_update
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 
 POST = ("default", "posts/1")

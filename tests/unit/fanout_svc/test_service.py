@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_svc.domain import ConversationItem, ConversationItems, MemberList, Node, OwnUpdate, Topic, UserPush
+from fanout_svc.conversation_pushes import ConversationItem, ConversationItems, MemberList, UserPush
+from fanout_svc.domain import Node, OwnUpdate, Topic
 from fanout_svc.topics.interest import RegistryDelta
 from tests.unit.fanout_svc.stage import counts, staged
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from kit.ledger.entry import Entry
 from kit.message_ids import direct_id, group_id
 from kit.tenant_keys import TargetKey
+from message_svc.actions import Action, CreateDirect, CreateGroup, Send
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.codec.entries import EntryCodec
-from message_svc.commands import Action, Command, CreateDirect, CreateGroup, Outcome, Reason, Refusal, Send
-from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Member, unread_range
+from message_svc.commands import Command, Outcome, Reason, Refusal
+from message_svc.domain import Body, ConversationChange, Head, Item, ItemType, Member
+from message_svc.member_views import unread_range
 from message_svc.model.draft import Answer
 from message_svc.model.model import MessageDecision, MessageModel, ModelLimits
 

@@ -11,8 +11,9 @@ import grpc
 
 from kit.errors import remote_error
 from kit.message_ids import direct_id
+from message_svc.actions import CreateDirect
 from message_svc.codec.commands import CommandCodec
-from message_svc.commands import Command, CreateDirect
+from message_svc.commands import Command
 from plaudit.edge.v1 import call_service_pb2 as edge
 from plaudit.edge.v1 import call_service_pb2_grpc as edge_grpc
 from plaudit.edge.v1 import ledger_service_pb2 as ledger

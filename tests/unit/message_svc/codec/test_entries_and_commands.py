@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from kit.errors import Invalid
 from kit.ledger.errors import CorruptEntry, NewerFormat
 from kit.ledger.node import Executed
+from message_svc.actions import ACTIONS, Action
 from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import FORMAT, EntryCodec
-from message_svc.commands import ACTIONS, Action, Command, Outcome, Reason, Refusal
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import (
     Body,
     ConversationChange,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kit.message_ids import direct_id
-from message_svc.commands import (
+from message_svc.actions import (
     Action,
     AddMembers,
-    Command,
     Convert,
     CreateDirect,
     CreateGroup,
@@ -18,15 +17,13 @@ from message_svc.commands import (
     Leave,
     MarkDelivered,
     MarkRead,
-    Outcome,
-    Reason,
-    Refusal,
     RemoveMember,
     Send,
     SetMembership,
     SetRole,
     Update,
 )
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import Body, ItemType, Kind, Role
 from tests.unit.message_svc.shards import TENANT, Shard, items_of
 

@@ -5,21 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kit.message_ids import direct_id, group_id
-from message_svc.commands import (
-    Action,
-    AddMembers,
-    Command,
-    CreateDirect,
-    CreateGroup,
-    Delete,
-    Denial,
-    Edit,
-    MarkRead,
-    Outcome,
-    Reason,
-    Refusal,
-    Send,
-)
+from message_svc.actions import Action, AddMembers, CreateDirect, CreateGroup, Delete, Edit, MarkRead, Send
+from message_svc.commands import Command, Denial, Outcome, Reason, Refusal
 from message_svc.domain import Body
 from tests.unit.message_svc.shards import TENANT, Shard
 

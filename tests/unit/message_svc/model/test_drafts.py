@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from message_svc.commands import (
-    Action,
-    CloseConversation,
-    EraseMember,
-    Leave,
-    Outcome,
-    Reason,
-    Refusal,
-    RemoveMember,
-    Send,
-    SetDraft,
-)
+from message_svc.actions import Action, CloseConversation, EraseMember, Leave, RemoveMember, Send, SetDraft
+from message_svc.commands import Outcome, Reason, Refusal
 from message_svc.domain import Body, UserDraft
 from tests.unit.message_svc.shards import TENANT, Shard, changes_of
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from message_svc.commands import (
+from message_svc.actions import (
     AddMembers,
     Convert,
     EraseMember,
     EraseMessages,
     MarkDelivered,
     MarkRead,
-    Reason,
     RemoveMember,
     Send,
     SetMembership,
 )
+from message_svc.commands import Reason
 from message_svc.domain import Body, ItemType, Kind, Role, Span
 from tests.unit.message_svc.shards import TENANT, Shard, items_of
 

@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 import msgspec
 
-from message_svc.commands import Reason, Send
+from message_svc.actions import Send
+from message_svc.commands import Reason
 from message_svc.domain import Body
 from message_svc.model.decision import digest_of
 from tests.unit.message_svc.shards import Shard

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from message_svc.commands import Delete, MarkRead, SetMembership, Update
-from message_svc.domain import is_archived
+from message_svc.actions import Delete, MarkRead, SetMembership, Update
+from message_svc.member_views import is_archived
 from tests.unit.message_svc.shards import NOW, TENANT, Shard, changes_of
 
 HOUR_MS = 3_600_000

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from message_svc.commands import (
+from message_svc.actions import (
     Action,
     AddMembers,
     CloseConversation,
-    Command,
     Convert,
     CreateDirect,
     Delete,
@@ -17,9 +16,6 @@ from message_svc.commands import (
     Join,
     Leave,
     MarkRead,
-    Outcome,
-    Reason,
-    Refusal,
     RemoveMember,
     RemoveMessage,
     Report,
@@ -28,6 +24,7 @@ from message_svc.commands import (
     SetRole,
     Update,
 )
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import Body, DeletedBy, ItemType, Role
 from message_svc.moderation_records import (
     AuditAction,

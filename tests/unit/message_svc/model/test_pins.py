@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from message_svc.commands import Convert, Delete, PinMessage, Reason, UnpinMessage
+from message_svc.actions import Convert, Delete, PinMessage, UnpinMessage
+from message_svc.commands import Reason
 from message_svc.domain import MAX_PINNED, ItemType, Pin
 from tests.unit.message_svc.shards import Shard, items_of
 

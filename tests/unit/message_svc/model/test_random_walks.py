@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from message_svc.commands import (
+from message_svc.actions import (
     WITHOUT_OP_ID,
     Action,
     AddMembers,
@@ -22,7 +22,6 @@ from message_svc.commands import (
     Leave,
     MarkDelivered,
     MarkRead,
-    Outcome,
     PinMessage,
     RemoveMember,
     Send,
@@ -32,6 +31,7 @@ from message_svc.commands import (
     UnpinMessage,
     Update,
 )
+from message_svc.commands import Outcome
 from message_svc.domain import Body, Item, ItemType, Kind, Member, Pin, Role
 from message_svc.model import conversation
 from message_svc.model.model import ModelLimits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from message_svc.commands import MarkDelivered, MarkRead, RemoveMember
+from message_svc.actions import MarkDelivered, MarkRead, RemoveMember
 from message_svc.domain import MAX_SENDERS, ReceiptMove
 from tests.unit.message_svc.shards import TENANT, Shard, changes_of
 

@@ -11,9 +11,10 @@ from kit.adapters.sqlite.event_log import SqliteLog, open_sqlite_log
 from kit.clock import ManualClock
 from kit.errors import Unavailable
 from kit.tenant_keys import UserKey
+from message_svc.actions import Send
 from message_svc.codec.entries import EntryCodec
 from message_svc.codec.notifications import notification_to_pb
-from message_svc.commands import Outcome, Send
+from message_svc.commands import Outcome
 from message_svc.config import Config
 from message_svc.domain import Body
 from message_svc.notifications.ack_timers import AckTimers

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kit.errors import Unavailable
-from message_svc.commands import AddMembers, Convert, Delete, Edit, Join, MarkDelivered, MarkRead, RemoveMember
+from message_svc.actions import AddMembers, Convert, Delete, Edit, Join, MarkDelivered, MarkRead, RemoveMember
 from tests.unit.message_svc.notifications.notifying import ACK_SECONDS, Notifying, notifying
 
 

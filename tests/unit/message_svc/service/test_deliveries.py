@@ -12,7 +12,8 @@ from kit.clock import ManualClock
 from kit.errors import Problem, Unavailable
 from kit.message_ids import direct_id
 from kit.tasks import task_scope
-from message_svc.commands import Command, MarkDelivered, Outcome, Reason, Refusal
+from message_svc.actions import MarkDelivered
+from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.service.deliveries import Ack, Deliveries
 
 FIRST, SECOND = direct_id("acme", "alice", "bob"), direct_id("acme", "alice", "carol")

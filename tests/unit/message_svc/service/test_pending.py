@@ -11,8 +11,8 @@ import pytest
 
 from kit.adapters.sqlite.file import connect
 from kit.clock import ManualClock
+from message_svc.actions import AddMembers, Delete, MarkDelivered, MarkRead, RemoveMember, Send
 from message_svc.adapters.sqlite_tables import SQL
-from message_svc.commands import AddMembers, Delete, MarkDelivered, MarkRead, RemoveMember, Send
 from message_svc.domain import Body
 from message_svc.service import pending
 from message_svc.service.pending import PendingMessages

@@ -13,7 +13,8 @@ from kit.clock import ManualClock
 from kit.errors import Problem, Unavailable
 from kit.message_ids import direct_id
 from kit.tenant_keys import UserKey
-from message_svc.commands import Command, CreateDirect, Denial, Reason, Send
+from message_svc.actions import CreateDirect, Send
+from message_svc.commands import Command, Denial, Reason
 from message_svc.config import Config
 from message_svc.domain import Body
 from message_svc.errors import RateLimited
