@@ -20,6 +20,7 @@ from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.domain import Body, DeletedBy
 from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
+from tests.contract.messages.conversation_lists import ConversationListContract
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
 from tests.contract.messages.moderation_store import ModerationStoreContract
@@ -39,7 +40,9 @@ async def sqlite_engine(path: Path, clock: ManualClock) -> AsyncIterator[Engine]
                         yield engine
 
 
-class TestSqliteConversationStore(RetentionContract, ConversationStoreContract, ModerationStoreContract):
+class TestSqliteConversationStore(
+    RetentionContract, ConversationStoreContract, ConversationListContract, ModerationStoreContract
+):
     """In a SQLite file."""
 
     @pytest.fixture(name="engine")

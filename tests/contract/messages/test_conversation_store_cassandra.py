@@ -29,6 +29,7 @@ from message_svc.ledger import LEDGER
 from message_svc.service.pending import PendingMessages
 from tests.contract.messages.cassandra_conversations import fixture_keyspace, fixture_session
 from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
+from tests.contract.messages.conversation_lists import ConversationListContract
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
 from tests.contract.messages.moderation_store import ModerationStoreContract
@@ -60,7 +61,9 @@ class Node:
         return await enter(opened_engine(ledger, tables, reads, retention, moderation, log, clock, event_log, lists))
 
 
-class TestCassandraConversationStore(RetentionContract, ConversationStoreContract, ModerationStoreContract):
+class TestCassandraConversationStore(
+    RetentionContract, ConversationStoreContract, ConversationListContract, ModerationStoreContract
+):
     """On Cassandra."""
 
     @pytest.fixture(name="node")

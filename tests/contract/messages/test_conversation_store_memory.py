@@ -18,6 +18,7 @@ from message_svc.adapters.memory_reads import MemoryReads, MemoryRetention
 from message_svc.adapters.memory_tables import MemoryTables
 from message_svc.ledger import LEDGER
 from tests.contract.messages.conversation_engine import Engine, opened_engine
+from tests.contract.messages.conversation_lists import ConversationListContract
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
 from tests.contract.messages.moderation_store import ModerationStoreContract
@@ -41,7 +42,9 @@ async def memory_engine(store: MemoryStore) -> AsyncIterator[Engine]:
         yield engine
 
 
-class TestMemoryConversationStore(RetentionContract, ConversationStoreContract, ModerationStoreContract):
+class TestMemoryConversationStore(
+    RetentionContract, ConversationStoreContract, ConversationListContract, ModerationStoreContract
+):
     """In memory."""
 
     @pytest.fixture(name="store")
