@@ -43,6 +43,7 @@ from message_svc.model.model import MessageModel, ModelLimits, OnEntry
 from message_svc.moderation.service import Moderation
 from message_svc.moderation.servicer import ModerationServicer
 from message_svc.node_servicer import AccessServicer, DeliveryServicer
+from message_svc.notifications.consumer import TOPIC
 from message_svc.notifications.notifier import Logs, Notifier
 from message_svc.notifications.ports import Names
 from message_svc.notifications.retention import run_retention
@@ -244,7 +245,7 @@ async def _notifying(
         clock,
         config,
     )
-    loops = {"notifications": partial(run_assigned_partitions, division, notifier.of)}
+    loops = {"notifications": partial(run_assigned_partitions, division, notifier.of, topic=TOPIC)}
     if isinstance(notifications, SqliteLog):  # a topic of Kafka has a retention of its own
         loops["notification retention"] = partial(
             run_retention, notifications, time_from_pb, clock, config.notification_hours

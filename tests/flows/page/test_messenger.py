@@ -61,7 +61,8 @@ def test_ticks_say_sent_then_delivered_then_read(windows: Windows, demo_stack: S
     say(carol, "Three knocks mean the curtain goes up.")
     expect(ticks(carol, "Three knocks")).to_have_attribute("title", "Sent")
 
-    dan = signed_in(windows, demo_stack, "dan-ticks")
+    # On a phone no conversation opens by itself.
+    dan = signed_in(windows, demo_stack, "dan-ticks", width=390, touch=True)
     expect(ticks(carol, "Three knocks")).to_have_attribute("title", "Delivered")
 
     open_conversation(dan, "carol-ticks")
