@@ -45,7 +45,14 @@ class Candidate:
 
     def give_epoch(self) -> int:
         """As the registry does for a login."""
-        assert self.leadership.leads()
+        given = self.give_epoch_if_leading()
+        assert given, "it does not lead"
+        return given
+
+    def give_epoch_if_leading(self) -> int:
+        """0 where it does not lead any more."""
+        if not self.leadership.leads():
+            return 0
         self.highest = max(self.highest + 1, self.leadership.micros())
         assert self.highest <= self.leadership.ceiling()
         return self.highest

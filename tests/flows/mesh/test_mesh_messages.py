@@ -85,6 +85,8 @@ def test_two_windows_chat_over_tls(mesh: RunningMesh, tmp_path: Path) -> None:
     alice, bob = new_user("alice"), new_user("bob")
     with chromium() as browser:
         of_alice, of_bob = window(browser, mesh, alice), window(browser, mesh, bob)
+        # The first conversation with a message opens by itself.
+        expect(of_bob.get_by_role("heading", name="Load-in crew", exact=True)).to_be_visible()
         of_alice.get_by_role("button", name="New conversation").first.click()
         of_alice.get_by_label("To", exact=True).fill(bob)
         of_alice.get_by_role("button", name="Start", exact=True).click()

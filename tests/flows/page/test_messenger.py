@@ -37,6 +37,8 @@ def two(windows: Windows, stack: Stack, one: str, other: str) -> tuple[Page, Pag
 
 def test_a_first_message_opens_a_conversation_in_both_windows(windows: Windows, demo_stack: Stack) -> None:
     alice, bob = signed_in(windows, demo_stack, "alice-first"), signed_in(windows, demo_stack, "bob-first")
+    # The first conversation with a message opens by itself.
+    expect(bob.get_by_role("heading", name="Load-in crew", exact=True)).to_be_visible()
     alice.get_by_role("button", name="New conversation").first.click()
     alice.get_by_label("To", exact=True).fill("bob-first")
     alice.get_by_role("button", name="Start", exact=True).click()
