@@ -7,7 +7,6 @@ from typing import Any
 
 from cassandra.query import PreparedStatement
 
-from kit.adapters.cassandra.batches import all_of
 from kit.adapters.cassandra.engine import Cassandra
 from message_svc.adapters.moderation_rows import stored_audit_of, stored_report_of
 from message_svc.moderation_records import AUDIT, REPORT, ReportStatus, day_of
@@ -78,5 +77,4 @@ class CassandraModerationReads:
 
 async def open_cassandra_moderation(cassandra: Cassandra) -> CassandraModerationReads:
     """Prepares the statements. Raises Unavailable."""
-    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
-    return CassandraModerationReads(cassandra, dict(zip(_CQL, prepared, strict=True)))
+    return CassandraModerationReads(cassandra, await cassandra.prepare_all(_CQL))

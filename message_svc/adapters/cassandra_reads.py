@@ -235,8 +235,7 @@ class CassandraReads:
 
 async def open_cassandra_reads(cassandra: Cassandra) -> CassandraReads:
     """Prepares the statements. Raises Unavailable."""
-    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
-    return CassandraReads(cassandra, dict(zip(_CQL, prepared, strict=True)))
+    return CassandraReads(cassandra, await cassandra.prepare_all(_CQL))
 
 
 def _is_listed(view: View) -> bool:

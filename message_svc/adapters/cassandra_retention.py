@@ -99,5 +99,4 @@ class CassandraRetention:
 
 async def open_cassandra_retention(cassandra: Cassandra) -> CassandraRetention:
     """Prepares the statements. Raises Unavailable."""
-    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
-    return CassandraRetention(cassandra, dict(zip(_CQL, prepared, strict=True)))
+    return CassandraRetention(cassandra, await cassandra.prepare_all(_CQL))

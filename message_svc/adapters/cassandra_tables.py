@@ -151,6 +151,4 @@ class CassandraTables:
 
 async def open_cassandra_tables(cassandra: Cassandra) -> CassandraTables:
     """Prepares the statements. Raises Unavailable."""
-    texts = {**STATEMENTS, **_READS}
-    prepared = await all_of(cassandra.prepare(text) for text in texts.values())
-    return CassandraTables(cassandra, dict(zip(texts, prepared, strict=True)))
+    return CassandraTables(cassandra, await cassandra.prepare_all({**STATEMENTS, **_READS}))

@@ -9,8 +9,7 @@ from typing import Any
 import apsw
 
 from kit.adapters.sql_files import statements
-from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk
-from kit.errors import Unavailable
+from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, readable
 from message_svc.adapters.moderation_rows import stored_audit_of, stored_report_of
 from message_svc.model.state import ConversationWrites
 from message_svc.moderation_records import ReportStatus
@@ -74,7 +73,5 @@ class SqliteModerationReads:
         self._reading.close()
 
     def _rows(self, name: str, *values: Any) -> list[Any]:
-        try:
+        with readable():
             return self._reading.execute(_SQL[name], values).fetchall()
-        except apsw.Error as error:
-            raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error

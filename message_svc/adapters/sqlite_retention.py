@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import apsw
-
-from kit.adapters.sqlite.file import connect, scalar
+from kit.adapters.sqlite.file import connect, readable, scalar
 from kit.adapters.sqlite.ledger import SqliteLedger
-from kit.errors import Unavailable
 from message_svc.adapters.rows import head_of
 from message_svc.adapters.sqlite_tables import SQL
 from message_svc.domain import Span
@@ -32,7 +28,7 @@ class SqliteRetention:
         """See `RetentionRows`."""
         after = (0, 0)
         while True:
-            with self._readable():
+            with readable():
                 rows: list[Any] = self._reading.execute(SQL["retention_due"], (now_ms, *after, _PAGE)).fetchall()
             page = [DueConversation(row[0], (row[1], row[2]), head_of(row[3:])) for row in rows]
             if page:
@@ -43,7 +39,7 @@ class SqliteRetention:
 
     async def time_of(self, conversation: DueConversation, seq: int) -> int | None:
         """See `RetentionRows`."""
-        with self._readable():
+        with readable():
             found: int | None = scalar(self._reading, SQL["item_time"], (conversation.ref, seq))
         return found
 
@@ -63,10 +59,3 @@ class SqliteRetention:
     def close(self) -> None:
         """Closes the connection."""
         self._reading.close()
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except apsw.Error as error:
-            raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error

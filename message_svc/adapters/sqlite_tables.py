@@ -8,8 +8,7 @@ from typing import Any
 import apsw
 
 from kit.adapters.sql_files import statements
-from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk
-from kit.errors import Unavailable
+from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, snapshot
 from kit.tenant_keys import TargetKey
 from message_svc.adapters.rows import (
     HEAD_COLUMNS,
@@ -46,14 +45,10 @@ class SqliteTables:
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `Tables`."""
-        try:
-            with self._reading:  # one transaction: one consistent snapshot
-                found = LoadedState(
-                    self._conversations(need), self._members(need), self._facts(need), self._operations(need)
-                )
-        except apsw.Error as error:
-            raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error
-        return found
+        with snapshot(self._reading):
+            return LoadedState(
+                self._conversations(need), self._members(need), self._facts(need), self._operations(need)
+            )
 
     async def write(self, shard: int, writes: Writes) -> None:
         """See `Tables`. Not used: the ledger writes entries and tables together."""

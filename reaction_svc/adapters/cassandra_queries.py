@@ -235,5 +235,4 @@ async def open_cassandra_queries(
     cassandra: Cassandra, tables: CassandraTables, latest: Latest | None = None
 ) -> CassandraQueries:
     """Prepares the statements. Raises Unavailable."""
-    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
-    return CassandraQueries(cassandra, tables, dict(zip(_CQL, prepared, strict=True)), latest)
+    return CassandraQueries(cassandra, tables, await cassandra.prepare_all(_CQL), latest)

@@ -181,8 +181,7 @@ class CassandraTables:
 
 async def open_cassandra_tables(cassandra: Cassandra, op_seconds: float) -> CassandraTables:
     """Prepares the statements; answers of operations are kept for `op_seconds`. Raises Unavailable."""
-    prepared = await all_of(cassandra.prepare(text) for text in _CQL.values())
-    return CassandraTables(cassandra, dict(zip(_CQL, prepared, strict=True)), op_seconds)
+    return CassandraTables(cassandra, await cassandra.prepare_all(_CQL), op_seconds)
 
 
 def head_of(tenant: str, target: str, text: str) -> TargetHead:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from heapq import merge
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-import apsw
-
-from kit.adapters.sqlite.file import connect, in_bulk
-from kit.errors import Unavailable
+from kit.adapters.sqlite.file import connect, in_bulk, readable
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.own_pages import own_page
 from reaction_svc.adapters.sqlite_tables import SQL, decode_counts
@@ -37,7 +33,7 @@ class SqliteReads:
         found: dict[str, list[tuple[int, str]]] = {}
         versions: dict[str, int] = {}
         asked = list(dict.fromkeys(targets))
-        with _usable():
+        with readable():
             rows = in_bulk(self._reading, SQL["own"], 3, [value for name in asked for value in (tenant, name, user)])
         for name, target_version, emoji, version in dict.fromkeys(rows):
             versions[name] = target_version
@@ -50,7 +46,7 @@ class SqliteReads:
 
     async def reactors(self, tenant: str, target: str, emoji: str, before: int, limit: int) -> Sequence[Reactor]:
         """See `ports.ReactionReads`."""
-        with _usable():
+        with readable():
             row: Any = self._reading.execute(SQL["find_target"], (tenant, target)).fetchone()
             if row is None:
                 return ()
@@ -65,7 +61,7 @@ class SqliteReads:
 
     async def targets_of(self, tenant: str, user: str, limit: int) -> Sequence[tuple[str, int]]:
         """See `ports.ErasureReads`."""
-        with _usable():
+        with readable():
             found: Any = self._reading.execute(SQL["targets_of"], (tenant, user, limit)).fetchall()
             return list(found)
 
@@ -73,7 +69,7 @@ class SqliteReads:
         self, tenant: str, user: str, after: int, limit: int
     ) -> tuple[Sequence[OwnReactions], int | None]:
         """See `ports.ExportReads`."""
-        with _usable():
+        with readable():
             rows: list[Any] = self._reading.execute(SQL["all_own"], (tenant, user, after, limit)).fetchall()
         return own_page(rows, limit)
 
@@ -85,13 +81,13 @@ class SqliteReads:
             found: Any = self._counting.execute(SQL["holders"], (row[0], after, limit)) if row is not None else ()
             return list(found)
 
-        with _usable():
+        with readable():
             # Any number of users without a present reaction may have to be skipped.
             return await asyncio.get_running_loop().run_in_executor(self._counter, read)
 
     async def heads(self, keys: Sequence[TargetKey]) -> Mapping[TargetKey, TargetHead]:
         """See `ports.ReactionReads`."""
-        with _usable():
+        with readable():
             rows = in_bulk(self._reading, SQL["find_targets"], 2, [part for key in keys for part in key])
         return {
             (tenant, name): TargetHead(version, stamp, decode_counts(counts), highest, tuple(ahead.split()))
@@ -107,7 +103,7 @@ class SqliteReads:
                 for name in targets
             ]
 
-        with _usable():
+        with readable():
             return await asyncio.get_running_loop().run_in_executor(self._counter, count)
 
     async def tally_all(self, after: int, limit: int) -> tuple[Sequence[TargetCounts], int]:
@@ -117,7 +113,7 @@ class SqliteReads:
             found = list(self._tallies(SQL["tally_all"], (after, limit)))
             return [tally for _, tally in found], found[-1][0] if len(found) == limit else 0
 
-        with _usable():
+        with readable():
             return await asyncio.get_running_loop().run_in_executor(self._counter, count)
 
     async def close(self) -> None:
@@ -135,11 +131,3 @@ class SqliteReads:
                 id_,
                 TargetCounts(tenant, name, version, {emoji: users for *_, emoji, users in group if emoji is not None}),
             )
-
-
-@contextmanager
-def _usable() -> Iterator[None]:
-    try:
-        yield
-    except apsw.Error as error:
-        raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error

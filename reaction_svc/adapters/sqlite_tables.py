@@ -9,8 +9,7 @@ import apsw
 import msgspec
 
 from kit.adapters.sql_files import statements
-from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, scalar
-from kit.errors import Unavailable
+from kit.adapters.sqlite.file import adopt_schema, connect, in_bulk, scalar, snapshot
 from kit.ledger.op_ids import location_of, slice_at
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.sqlite_upgrade import UPGRADES
@@ -46,12 +45,8 @@ class SqliteTables:
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
         """See `Tables`."""
-        try:
-            with self._reading:  # one transaction: one consistent snapshot
-                found = LoadedState(self._targets(need), self._users(need), self._answers(need))
-        except apsw.Error as error:
-            raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error
-        return found
+        with snapshot(self._reading):
+            return LoadedState(self._targets(need), self._users(need), self._answers(need))
 
     async def write(self, shard: int, writes: Writes) -> None:
         """See `Tables`. Not used: the ledger writes entries and tables together."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from cassandra.cluster import NoHostAvailable, Session
 from cassandra.connection import ConnectionException
 from cassandra.query import PreparedStatement
 
+from kit.adapters.cassandra.batches import all_of
 from kit.adapters.cassandra.replication import check_one_data_centre
 from kit.adapters.cassandra.schema import Schema, check_schemas
 from kit.adapters.cassandra.session import connect, one_line, parse_cassandra
@@ -49,6 +50,11 @@ class Cassandra:
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._prepared[cql] = asyncio.create_task(self._prepare(cql))
         return await asyncio.shield(task)
+
+    async def prepare_all(self, texts: Mapping[str, str]) -> dict[str, PreparedStatement]:
+        """The prepared statements by their names. Raises Unavailable."""
+        prepared = await all_of(self.prepare(text) for text in texts.values())
+        return dict(zip(texts, prepared, strict=True))
 
     async def rows(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 
 import apsw
 
+from kit.errors import Unavailable
 from kit.private_files import make_private, touch_private
 
 
@@ -109,6 +110,22 @@ def immediate(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Raises Unavailable where a read in the block fails."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise Unavailable("the store cannot be read", retry_after=0.5, detail=str(error)) from error
+
+
+@contextmanager
+def snapshot(connection: apsw.Connection) -> Iterator[None]:
+    """All reads in the block are of one consistent snapshot; raises Unavailable where one fails."""
+    with readable(), connection:
+        yield
 
 
 # The row counts that bulk statements are prepared for. Each step of SQLite releases the interpreter lock, so one step
