@@ -14,7 +14,7 @@ import prometheus_client
 from kit.access.domain import MESSAGE_TARGETS
 from kit.access.ports import Access, Check
 from kit.access.targets import TargetAccess
-from kit.auth.cursor import Cursors
+from kit.auth.cursor import Cursors, page_size
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.ledger.errors import OpIdExpired
@@ -163,10 +163,9 @@ class Reactions:
         key = parse_emoji(emoji) if emoji else ""
         scope = ("reactors", tenant, who, target, key)
         before = int(self._cursors.open(scope, token)) if token else 0
-        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        size = page_size(size, _PAGE, _MAX_PAGE)
         found = await self._reads.reactors(tenant, target, key, before, size + 1)
-        page = found[:size]
-        return page, self._cursors.seal(scope, str(page[-1].version)) if len(found) > size else ""
+        return self._cursors.page(scope, found, size, lambda row: str(row.version))
 
     async def heads(self, keys: Sequence[TargetKey]) -> Sequence[TargetCounts]:
         """The counts of targets as the last answered change left them, in order."""
@@ -185,7 +184,7 @@ class Reactions:
         InvalidCursor."""
         scope = ("tally", who)
         after = int(self._cursors.open(scope, token)) if token else 0
-        found, end = await self._reads.tally_all(after, min(size, _MAX_TALLIES) if size > 0 else _MAX_TALLIES)
+        found, end = await self._reads.tally_all(after, page_size(size, _MAX_TALLIES, _MAX_TALLIES))
         return found, self._cursors.seal(scope, str(end)) if end else ""
 
 

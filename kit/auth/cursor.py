@@ -9,8 +9,9 @@ import hmac
 import json
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from kit.auth.keys import BadKeys
 from kit.clock import Clock
@@ -21,6 +22,9 @@ MAX_BYTES = 512
 _MAC_BYTES = 16
 _SECRET_BYTES = 32
 _EXPIRES = struct.Struct(">Q")
+
+
+Row = TypeVar("Row")
 
 
 class InvalidCursor(Invalid):
@@ -55,10 +59,22 @@ class Cursors:
             raise InvalidCursor("the page token is not one of this query, or it is too old", field="page_token")
         return body[_EXPIRES.size :].decode()
 
+    def page(
+        self, scope: Sequence[str], found: Sequence[Row], size: int, position: Callable[[Row], str]
+    ) -> tuple[Sequence[Row], str]:
+        """The first `size` rows of those found, and the token of the next page: "" where no more were found."""
+        rows = found[:size]
+        return rows, self.seal(scope, position(rows[-1])) if len(found) > size else ""
+
     def _mac(self, scope: Sequence[str], body: bytes) -> bytes:
         # JSON, so that two scopes never have the same encoding.
         message = json.dumps(list(scope)).encode() + b"\0" + body
         return hmac.new(self._secret, message, hashlib.sha256).digest()[:_MAC_BYTES]
+
+
+def page_size(asked: int, default: int, largest: int) -> int:
+    """How many rows a page has at most; `asked` 0 or less: the default."""
+    return min(asked, largest) if asked > 0 else default
 
 
 def cursor_secret(folder: Path) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from kit.access.errors import MessageNotFound
 from kit.auth.caller import Caller
-from kit.auth.cursor import Cursors
+from kit.auth.cursor import Cursors, page_size
 from kit.ids import new_id
 from message_svc.actions import Action, CloseConversation, ExcludeMember, RemoveMessage, Report, ResolveReport
 from message_svc.commands import Command, Outcome
@@ -64,11 +64,9 @@ class Moderation:
         """A page of the reports of the tenant, latest first, and the token of the next page."""
         scope = ("reports", who.tenant, user_of(who), status.name)
         before = self._cursors.open(scope, token) if token else ""
-        size = _size(size)
+        size = page_size(size, _PAGE, _MAX_PAGE)
         found = await self._moderation_reads.reports(who.tenant, status, before, size + 1)
-        page = found[:size]
-        next_token = self._cursors.seal(scope, page[-1].report.report_id) if len(found) > size else ""
-        return page, next_token
+        return self._cursors.page(scope, found, size, lambda row: row.report.report_id)
 
     async def resolve(self, who: Caller, report_id: str, status: ReportStatus, note: str, op_id: str) -> StoredReport:
         """Records what was decided about a report; returns it as it is then."""
@@ -96,11 +94,9 @@ class Moderation:
         """A page of the audit records of the tenant, latest first, and the token of the next page."""
         scope = ("audits", who.tenant, user_of(who))
         before = self._cursors.open(scope, token) if token else ""
-        size = _size(size)
+        size = page_size(size, _PAGE, _MAX_PAGE)
         found = await self._moderation_reads.audits(who.tenant, before, size + 1)
-        page = found[:size]
-        next_token = self._cursors.seal(scope, page[-1].record.audit_id) if len(found) > size else ""
-        return page, next_token
+        return self._cursors.page(scope, found, size, lambda row: row.record.audit_id)
 
     async def _report(self, who: Caller, report_id: str) -> StoredReport:
         found = await self._moderation_reads.report(who.tenant, report_id)
@@ -114,7 +110,3 @@ class Moderation:
         command = Command(who.tenant, conversation_id, user, op_id or self._new_op_id(), action)
         (answer,) = await self._ledger.apply([command])
         return outcome_or_raise(answer, conversation_id)
-
-
-def _size(size: int) -> int:
-    return min(size, _MAX_PAGE) if size > 0 else _PAGE

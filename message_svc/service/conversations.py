@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kit.auth.caller import Caller
-from kit.auth.cursor import Cursors
+from kit.auth.cursor import Cursors, page_size
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id, group_id
@@ -110,13 +110,11 @@ class Conversations:
         if token:
             pinned, update_ms, ref = self._cursors.open(scope, token).split(" ")
             after = ListPosition(pinned == "1", int(update_ms), int(ref))
-        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        size = page_size(size, _PAGE, _MAX_PAGE)
         views = await self._reads.list(who.tenant, user, after, size + 1, archived=archived)
-        page = views[:size]
-        next_token = ""
-        if len(views) > size:
-            last = page[-1]
-            next_token = self._cursors.seal(scope, f"{int(last.member.pinned)} {last.head.update_ms} {last.ref}")
+        page, next_token = self._cursors.page(
+            scope, views, size, lambda view: f"{int(view.member.pinned)} {view.head.update_ms} {view.ref}"
+        )
         return await self._summaries(page), next_token
 
     async def members(
@@ -126,10 +124,9 @@ class Conversations:
         view = await current_view_of(self._reads, who, conversation_id)
         scope = ("members", who.tenant, who.user, conversation_id)
         after = self._cursors.open(scope, token) if token else ""
-        size = min(size, _MAX_MEMBERS_PAGE) if size > 0 else _MAX_MEMBERS_PAGE
+        size = page_size(size, _MAX_MEMBERS_PAGE, _MAX_MEMBERS_PAGE)
         found = await self._reads.members(view, after, size + 1)
-        page = found[:size]
-        next_token = self._cursors.seal(scope, page[-1].user) if len(found) > size else ""
+        page, next_token = self._cursors.page(scope, found, size, lambda row: row.user)
         return page, next_token, view.head.members_epoch
 
     async def all_members(self, tenant: str, conversation_id: str) -> tuple[int, Sequence[Member]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kit.access.errors import MessageNotFound
 from kit.auth.caller import Caller
-from kit.auth.cursor import Cursors, InvalidCursor
+from kit.auth.cursor import Cursors, InvalidCursor, page_size
 from kit.errors import Invalid
 from kit.message_ids import MESSAGE
 from message_svc.domain import ItemType, Role, Span
@@ -53,7 +53,7 @@ class History:
         if sum(map(bool, (before, after, around))) > 1:
             raise Invalid("give one of before, after and around", field="after" if after else "around")
         view = await view_of(self._reads, who, conversation_id)
-        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        size = page_size(size, _PAGE, _MAX_PAGE)
         if around:
             middle = await self._visible_seq(view, around)
             older = await self._read_before(view, middle + 1, (size + 1) // 2 + 1)
@@ -74,7 +74,7 @@ class History:
     async def changes(self, who: Caller, conversation_id: str, after: int, size: int) -> ChangePage:
         """The items after a number, in order, and the messages they are about."""
         view = await view_of(self._reads, who, conversation_id)
-        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        size = page_size(size, _PAGE, _MAX_PAGE)
         spans = visible_spans(view.head, view.member)
         items: list[StoredItem] = []
         for first, last in spans:

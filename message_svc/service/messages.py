@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kit.auth.caller import Caller
-from kit.auth.cursor import Cursors
+from kit.auth.cursor import Cursors, page_size
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id
@@ -27,7 +27,6 @@ from message_svc.service.refusals import (
 )
 from message_svc.service.user_limits import UserLimits
 
-_PAGE, _MAX_PAGE = 50, 200
 _MAX_RECEIPTS_PAGE = 500
 _MAX_METADATA_BYTES = 4_096
 _CONTENT_TYPES = frozenset({"text", "markdown"})
@@ -165,10 +164,9 @@ class Messages:
             raise problem_of(Refusal(Reason.NO_RECEIPTS), conversation_id)
         scope = ("receipts", who.tenant, who.user, conversation_id)
         after = self._cursors.open(scope, token) if token else ""
-        size = min(size, _MAX_RECEIPTS_PAGE) if size > 0 else _MAX_RECEIPTS_PAGE
+        size = page_size(size, _MAX_RECEIPTS_PAGE, _MAX_RECEIPTS_PAGE)
         found = await self._reads.members(view, after, size + 1)
-        page = found[:size]
-        next_token = self._cursors.seal(scope, page[-1].user) if len(found) > size else ""
+        page, next_token = self._cursors.page(scope, found, size, lambda row: row.user)
         return [member for member in page if member.user != who.user], next_token
 
     def _seq(self, who: Caller, conversation_id: str, message_id: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from kit.auth.caller import Caller
-from kit.auth.cursor import Cursors
+from kit.auth.cursor import Cursors, page_size
 from kit.clock import Clock
 from kit.errors import Invalid
 from message_svc.service.refusals import check_user, user_of
@@ -87,10 +87,9 @@ class Relations:
         user = await self._enter(who)
         scope = (name, who.tenant, user)
         after = self._cursors.open(scope, token) if token else ""
-        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        size = page_size(size, _PAGE, _MAX_PAGE)
         found = await read(who.tenant, user, after, size + 1)
-        page = found[:size]
-        return page, self._cursors.seal(scope, page[-1].user) if len(found) > size else ""
+        return self._cursors.page(scope, found, size, lambda row: row.user)
 
     async def _enter(self, who: Caller) -> str:
         """Makes the caller exist, and returns its id."""

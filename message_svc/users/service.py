@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit.auth.caller import Caller
-from kit.auth.cursor import Cursors
+from kit.auth.cursor import Cursors, page_size
 from kit.clock import Clock
 from kit.errors import Invalid
 from message_svc.errors import UserNotFound
@@ -76,10 +76,9 @@ class Users:
         _check_username(prefix, "username_prefix")
         scope = ("users", who.tenant, who.user, prefix)
         after = self._cursors.open(scope, token) if token else ""
-        size = min(size, _MAX_PAGE) if size > 0 else _PAGE
+        size = page_size(size, _PAGE, _MAX_PAGE)
         found = await self._store.search(who.tenant, prefix, after, size + 1)
-        page = found[:size]
-        next_token = self._cursors.seal(scope, page[-1].username) if len(found) > size else ""
+        page, next_token = self._cursors.page(scope, found, size, lambda row: row.username)
         return [_shown_to(who, profile) for profile in page], next_token
 
     async def look_up_phone(self, who: Caller, phone: str) -> Profile:
