@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from message_svc.domain import MAX_PENDING_ITEMS, Head, Kind, Member, Span
 
 
@@ -30,6 +32,11 @@ def visible_spans(head: Head, member: Member) -> list[Span]:
     """The ranges of items that the user may see, oldest first, each with an end."""
     spans = (Span(max(first, head.visible_from, 1), last or head.last_seq) for first, last in member.spans)
     return [span for span in spans if span.first <= span.last]
+
+
+def is_in(spans: Iterable[Span], seq: int) -> bool:
+    """Whether an item is in one of the ranges, each with an end."""
+    return any(first <= seq <= last for first, last in spans)
 
 
 def is_archived(head: Head, member: Member) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from kit.message_ids import message_id
+from message_svc.codec.times import timestamp
 from message_svc.domain import Head, Item, ItemType, Member
 from message_svc.member_views import is_archived
 from message_svc.ports import StoredItem, Summary
@@ -35,8 +34,8 @@ def conversation_to_pb(summary: Summary) -> conversation_pb2.Conversation:
         name=head.name,
         avatar_url=head.avatar_url,
         creator_id=head.creator,
-        create_time=_time(head.create_ms),
-        update_time=_time(head.update_ms),
+        create_time=timestamp(head.create_ms),
+        update_time=timestamp(head.update_ms),
         last_message_seq=head.last_seq,
         member_count=head.members,
         members_epoch=head.members_epoch,
@@ -139,9 +138,9 @@ def message_to_pb(conversation_id: str, row: StoredItem) -> message_pb2.Message:
     found = message_pb2.Message(**message_fields(conversation_id, item))
     found.deleted_by = deleted_by  # type: ignore[assignment]  # the same numbers
     if edit_ms:
-        found.edit_time.CopyFrom(_time(edit_ms))
+        found.edit_time.CopyFrom(timestamp(edit_ms))
     if delete_ms:
-        found.delete_time.CopyFrom(_time(delete_ms))
+        found.delete_time.CopyFrom(timestamp(delete_ms))
     return found
 
 
@@ -161,7 +160,7 @@ def pins_to_pb(conversation_id: str, pins: Sequence[PinnedMessage]) -> pins_pb.L
             pins_pb.PinnedMessage(
                 message=message_to_pb(conversation_id, each.message),
                 pinned_by=each.pin.item.actor,
-                pin_time=_time(each.pin.item.time_ms),
+                pin_time=timestamp(each.pin.item.time_ms),
             )
             for each in pins
         ]
@@ -212,10 +211,4 @@ def _change_to_pb(conversation_id: str, row: StoredItem, page: ChangePage) -> ch
     message = row if item.type is ItemType.MESSAGE else page.subjects.get(item.subject)
     if item.type in _OF_MESSAGES and message is not None:
         found.message.CopyFrom(message_to_pb(conversation_id, message))
-    return found
-
-
-def _time(milliseconds: int) -> Timestamp:
-    found = Timestamp()
-    found.FromMilliseconds(milliseconds)
     return found

@@ -20,7 +20,7 @@ from message_svc.domain import (
     Role,
     UserDraft,
 )
-from message_svc.member_views import visible_spans
+from message_svc.member_views import is_in, visible_spans
 from message_svc.model.conversation import ConversationState, OperationKey, facts_after, senders_after
 from message_svc.moderation_records import (
     AUDIT,
@@ -212,8 +212,7 @@ class Draft:
         if facts is None:
             return None
         assert self.head is not None
-        is_seen = any(span.first <= seq <= span.last for span in visible_spans(self.head, member))
-        return facts if is_seen else None
+        return facts if is_in(visible_spans(self.head, member), seq) else None
 
 
 def refusal_by_peer(draft: Draft, head: Head) -> Refusal | None:
@@ -221,6 +220,14 @@ def refusal_by_peer(draft: Draft, head: Head) -> Refusal | None:
     if head.kind is Kind.DIRECT and draft.denial is not None and draft.denial.reason is Reason.CANNOT_MESSAGE:
         return Refusal(Reason.CANNOT_MESSAGE)
     return None
+
+
+def refusal_to_set(head: Head, member: Member) -> Refusal | None:
+    """Why the member may not change what the conversation is for all members; None: it may.
+
+    Either user of a direct conversation may, elsewhere only admins.
+    """
+    return Refusal(Reason.ADMINS_ONLY) if head.kind is not Kind.DIRECT and member.role is not Role.ADMIN else None
 
 
 def refusal_to_manage(head: Head, member: Member) -> Refusal | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from message_svc.actions import PinMessage, UnpinMessage
 from message_svc.commands import Reason, Refusal
-from message_svc.domain import MAX_PINNED, Head, ItemType, Kind, Member, Pin, Role
-from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer
+from message_svc.domain import MAX_PINNED, Head, ItemType, Member, Pin
+from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_by_peer, refusal_to_set
 
 
 def pin(draft: Draft, head: Head, member: Member, action: PinMessage) -> Answer:
@@ -40,6 +40,4 @@ def unpin(draft: Draft, head: Head, member: Member, action: UnpinMessage) -> Ans
 
 
 def _refusal_to_pin(draft: Draft, head: Head, member: Member) -> Refusal | None:
-    if head.kind is not Kind.DIRECT and member.role is not Role.ADMIN:
-        return Refusal(Reason.ADMINS_ONLY)
-    return refusal_by_peer(draft, head)
+    return refusal_to_set(head, member) or refusal_by_peer(draft, head)

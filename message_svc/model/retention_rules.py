@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from message_svc.actions import HideBefore, RecordPurge, SetRetention
-from message_svc.commands import Reason, Refusal
-from message_svc.domain import Head, ItemType, Kind, Member, Role
-from message_svc.model.draft import UNCHANGED, Answer, Draft
+from message_svc.domain import Head, ItemType, Member
+from message_svc.model.draft import UNCHANGED, Answer, Draft, refusal_to_set
 
 
 def set_retention(draft: Draft, head: Head, member: Member, action: SetRetention) -> Answer:
     """Changes how long messages stay: an admin, or either user of a direct conversation."""
-    if head.kind is not Kind.DIRECT and member.role is not Role.ADMIN:
-        return Refusal(Reason.ADMINS_ONLY)
+    if refusal := refusal_to_set(head, member):
+        return refusal
     if head.retention_seconds == action.seconds:
         return UNCHANGED
     # Messages may be due by now; and rows may have to be removed, whatever the setting is.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from kit.message_ids import message_id
+from message_svc.codec.times import timestamp
 from message_svc.moderation_records import ReportStatus
 from message_svc.ports import StoredAudit, StoredReport
 from plaudit.message.v1 import moderation_pb2
@@ -31,15 +30,15 @@ def report_to_pb(found: StoredReport) -> moderation_pb2.Report:
         comment=report.comment,
         content=report.content,
         content_type=report.content_type,
-        send_time=_time(report.send_ms),
-        create_time=_time(report.time_ms),
+        send_time=timestamp(report.send_ms),
+        create_time=timestamp(report.time_ms),
         status=ReportStatus.OPEN,  # type: ignore[arg-type]
     )
     if resolution is not None:
         made.status = resolution.status  # type: ignore[assignment]
         made.resolver_id = resolution.resolver
         made.resolution_note = resolution.note
-        made.resolve_time.CopyFrom(_time(resolution.time_ms))
+        made.resolve_time.CopyFrom(timestamp(resolution.time_ms))
     return made
 
 
@@ -67,11 +66,5 @@ def _audit_to_pb(found: StoredAudit) -> moderation_pb2.AuditRecord:
         report_id=record.report_id,
         report_status=record.report_status,  # type: ignore[arg-type]
         reason=record.reason,
-        create_time=_time(record.time_ms),
+        create_time=timestamp(record.time_ms),
     )
-
-
-def _time(milliseconds: int) -> Timestamp:
-    found = Timestamp()
-    found.FromMilliseconds(milliseconds)
-    return found

@@ -12,7 +12,7 @@ from message_svc.actions import Action, CloseConversation, ExcludeMember, Remove
 from message_svc.commands import Command, Outcome
 from message_svc.domain import ItemType
 from message_svc.errors import ReportNotFound
-from message_svc.member_views import visible_spans
+from message_svc.member_views import is_in, visible_spans
 from message_svc.moderation_records import ReportStatus, report_id_of
 from message_svc.ports import ConversationLedger, ConversationReads, ModerationReads, StoredAudit, StoredReport
 from message_svc.service.conversations import view_of
@@ -47,7 +47,7 @@ class Moderation:
         view = await view_of(self._reads, who, conversation_id)
         seq = seq_in(conversation_id, message_id)
         row = (await self._reads.find_items(view, [seq])).get(seq)
-        is_seen = any(first <= seq <= last for first, last in visible_spans(view.head, view.member))
+        is_seen = is_in(visible_spans(view.head, view.member), seq)
         if row is None or row.item.type is not ItemType.MESSAGE or not is_seen:
             raise MessageNotFound("the conversation has no such message", field="message_id")
         self._limits.take_report(who)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from kit.auth.access import ANY_TENANT
 from kit.auth.caller import Caller
@@ -15,6 +14,7 @@ from kit.errors import AccessDenied, Invalid
 from kit.target import is_id
 from kit.tenant_keys import UserKey
 from message_svc.codec.responses import message_to_pb
+from message_svc.codec.times import timestamp
 from message_svc.people.conversations import BEGIN, ConversationPage, Membership, Position
 from message_svc.people.ports import Progress
 from message_svc.people.profiles import ProfilePage
@@ -101,9 +101,7 @@ def _membership(membership: Membership) -> pb.ExportedMembership:
         draft=draft,
     )
     if member.mute_until_ms:
-        mute_until = Timestamp()
-        mute_until.FromMilliseconds(min(member.mute_until_ms, _LAST_MS))
-        found.mute_until.CopyFrom(mute_until)
+        found.mute_until.CopyFrom(timestamp(min(member.mute_until_ms, _LAST_MS)))
     return found
 
 

@@ -26,7 +26,7 @@ from message_svc.actions import (
 )
 from message_svc.commands import Command, Denial, Outcome, Reason, Refusal
 from message_svc.domain import Kind, Member, Role
-from message_svc.member_views import visible_spans
+from message_svc.member_views import is_in, visible_spans
 from message_svc.ports import ConversationLedger, ConversationReads, ListPosition, Permissions, Summary, View
 from message_svc.service.refusals import check_conversation_id, check_user, outcome_or_raise, problem_of, user_of
 from message_svc.service.user_limits import UserLimits
@@ -244,7 +244,7 @@ def _visible(summary: Summary) -> Summary:
     """Without a last message that the user may not see."""
     view, last = summary.view, summary.last_message
     spans = visible_spans(view.head, view.member)
-    is_seen = last is not None and any(first <= last.item.seq <= end for first, end in spans)
+    is_seen = last is not None and is_in(spans, last.item.seq)
     unread = 0 if view.member.role is Role.NONE else max(0, summary.unread)
     peer = summary.peer if view.head.kind is Kind.DIRECT else ""
     return summary._replace(last_message=last if is_seen else None, unread=unread, peer=peer)

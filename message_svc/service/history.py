@@ -11,7 +11,7 @@ from kit.auth.cursor import Cursors, InvalidCursor, page_size
 from kit.errors import Invalid
 from kit.message_ids import MESSAGE
 from message_svc.domain import ItemType, Role, Span
-from message_svc.member_views import visible_spans
+from message_svc.member_views import is_in, visible_spans
 from message_svc.ports import ConversationReads, StoredItem, View
 from message_svc.service.conversations import view_of
 from message_svc.service.refusals import seq_in
@@ -80,7 +80,7 @@ class History:
         for first, last in spans:
             if last > after and len(items) < size:
                 items += await self._reads.items(view, Span(max(first, after + 1), last), size - len(items))
-        wanted = [row.item.subject for row in items if _is_seen(spans, row.item.subject)]
+        wanted = [row.item.subject for row in items if is_in(spans, row.item.subject)]
         subjects = dict(await self._reads.find_items(view, wanted)) if wanted else {}
         # A member has seen all there is, also where all of it has disappeared.
         last_seq = view.head.last_seq if view.member.role is not Role.NONE else spans[-1].last if spans else 0
@@ -143,14 +143,10 @@ class History:
         seq = seq_in(view.key[1], message, "around")
         row = (await self._reads.find_items(view, [seq])).get(seq)
         is_message = row is not None and row.item.type is ItemType.MESSAGE
-        if not is_message or not _is_seen(visible_spans(view.head, view.member), seq):
+        if not is_message or not is_in(visible_spans(view.head, view.member), seq):
             raise MessageNotFound("the conversation has no such message", field="around")
         return seq
 
 
 def _scope(who: Caller, view: View) -> tuple[str, ...]:
     return ("messages", who.tenant, who.user, view.key[1])
-
-
-def _is_seen(spans: Sequence[Span], seq: int) -> bool:
-    return any(first <= seq <= last for first, last in spans)

@@ -10,17 +10,17 @@ from kit.auth.cursor import Cursors, page_size
 from kit.errors import Invalid, Problem
 from kit.ids import new_id
 from kit.message_ids import direct_id
-from message_svc.actions import Action, Delete, Edit, MarkDelivered, MarkRead, Send
+from message_svc.actions import Delete, Edit, MarkDelivered, MarkRead, Send
 from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import Body, Kind, Member
 from message_svc.errors import MediaUnavailable, MessageConflict
 from message_svc.ports import ConversationLedger, ConversationReads, Permissions
 from message_svc.service.conversations import current_view_of
-from message_svc.service.preparation import Preparation, Sending, command_by
+from message_svc.service.member_commands import MemberCommands, message_seq
+from message_svc.service.preparation import Preparation, Sending
 from message_svc.service.refusals import (
     check_conversation_id,
     check_user,
-    outcome_or_raise,
     problem_of,
     seq_in,
     user_of,
@@ -61,6 +61,7 @@ class Messages:
         self._limits = limits
         self._new_op_id = new_op_id
         self._preparation = Preparation(reads, permissions, limits)
+        self._commands = MemberCommands(ledger, permissions, new_op_id)
 
     def sending(
         self,
@@ -127,20 +128,20 @@ class Messages:
     async def edit(self, who: Caller, conversation_id: str, message_id: str, body: Body, op_id: str) -> int:
         """Replaces the body of a message; returns the number of the change."""
         check_body(body)
-        seq = self._seq(who, conversation_id, message_id)
+        seq = message_seq(who, conversation_id, message_id)
         self._limits.take_send(who)
         action = Edit(seq, body.content, tuple(dict.fromkeys(body.mentions)), body.metadata)
-        return (await self._execute(who, conversation_id, action, op_id)).seq
+        return (await self._commands.execute(who, conversation_id, action, op_id)).seq
 
     async def delete(self, who: Caller, conversation_id: str, message_id: str, op_id: str) -> int:
         """Deletes a message; returns the number of the change."""
-        seq = self._seq(who, conversation_id, message_id)
-        return (await self._execute(who, conversation_id, Delete(seq), op_id)).seq
+        seq = message_seq(who, conversation_id, message_id)
+        return (await self._commands.execute(who, conversation_id, Delete(seq), op_id)).seq
 
     async def mark_delivered(self, who: Caller, conversation_id: str, message_id: str, device: str) -> int:
         """Moves the cursor of a device; returns up to which number the user has received all."""
-        seq = self._seq(who, conversation_id, message_id)
-        outcome = await self._execute(who, conversation_id, MarkDelivered(seq, device))
+        seq = message_seq(who, conversation_id, message_id)
+        outcome = await self._commands.execute(who, conversation_id, MarkDelivered(seq, device))
         assert outcome.member is not None
         return outcome.member.delivered_seq
 
@@ -148,10 +149,10 @@ class Messages:
         self, who: Caller, conversation_id: str, message_id: str, *, is_private: bool
     ) -> tuple[int, int]:
         """Moves the read cursor; returns up to which number the user has read, and how many messages are unread."""
-        seq = self._seq(who, conversation_id, message_id)
+        seq = message_seq(who, conversation_id, message_id)
         sender = await self._permissions.sender((who.tenant, who.user))
         is_private = is_private or not sender.read_receipts
-        outcome = await self._execute(who, conversation_id, MarkRead(seq, is_private))
+        outcome = await self._commands.execute(who, conversation_id, MarkRead(seq, is_private))
         assert outcome.member is not None
         view = await current_view_of(self._reads, who, conversation_id)
         (summary,) = await self._reads.summaries([view])
@@ -168,18 +169,6 @@ class Messages:
         found = await self._reads.members(view, after, size + 1)
         page, next_token = self._cursors.page(scope, found, size, lambda row: row.user)
         return [member for member in page if member.user != who.user], next_token
-
-    def _seq(self, who: Caller, conversation_id: str, message_id: str) -> int:
-        user_of(who)
-        check_conversation_id(conversation_id)
-        return seq_in(conversation_id, message_id)
-
-    async def _execute(self, who: Caller, conversation_id: str, action: Action, op_id: str = "") -> Outcome:
-        user = user_of(who)
-        sender = await self._permissions.sender((who.tenant, user))
-        command = Command(who.tenant, conversation_id, user, op_id or self._new_op_id(), action)
-        (answer,) = await self._ledger.apply([command_by(sender, command)])
-        return outcome_or_raise(answer, conversation_id)
 
 
 def check_body(body: Body) -> None:

@@ -12,7 +12,7 @@ from kit.tenant_keys import TargetKey, UserKey
 from message_svc.actions import CreateDirect, Send
 from message_svc.commands import Command, Denial, Reason
 from message_svc.domain import MAX_FORWARDS
-from message_svc.member_views import visible_spans
+from message_svc.member_views import is_in, visible_spans
 from message_svc.ports import ConversationReads, Permissions, Sender
 from message_svc.service.turns import Turns
 from message_svc.service.user_limits import UserLimits
@@ -102,7 +102,7 @@ class Preparation:
         view = await self._reads.view(command.tenant, ref.conversation_id, command.user) if ref is not None else None
         if ref is not None and view is not None:
             row = (await self._reads.find_items(view, [ref.seq])).get(ref.seq)
-            is_seen = any(first <= ref.seq <= last for first, last in visible_spans(view.head, view.member))
+            is_seen = is_in(visible_spans(view.head, view.member), ref.seq)
             if row is not None and is_seen and row.item.body is not None and not row.delete_ms:
                 origin = row.item.body
                 forwards = min(origin.forwards + 1, MAX_FORWARDS)

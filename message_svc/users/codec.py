@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from message_svc.codec.times import timestamp
 from message_svc.users.domain import Audience, Preferences, PreferencesChange, Profile, ProfileChange, Related
 from plaudit.message.v1 import user_pb2, user_preferences_pb2, user_profiles_pb2, user_relations_pb2
 
@@ -38,7 +38,7 @@ def user_to_pb(profile: Profile) -> user_pb2.User:
         avatar_url=profile.avatar_url,
         locale=profile.locale,
         time_zone=profile.time_zone,
-        create_time=_time(profile.create_ms),
+        create_time=timestamp(profile.create_ms),
     )
 
 
@@ -56,12 +56,12 @@ def preferences_to_pb(preferences: Preferences) -> user_pb2.Preferences:
 
 def contact_to_pb(related: Related) -> user_relations_pb2.Contact:
     """A contact."""
-    return user_relations_pb2.Contact(user_id=related.user, create_time=_time(related.create_ms))
+    return user_relations_pb2.Contact(user_id=related.user, create_time=timestamp(related.create_ms))
 
 
 def blocked_user_to_pb(related: Related) -> user_relations_pb2.BlockedUser:
     """A blocked user."""
-    return user_relations_pb2.BlockedUser(user_id=related.user, create_time=_time(related.create_ms))
+    return user_relations_pb2.BlockedUser(user_id=related.user, create_time=timestamp(related.create_ms))
 
 
 def users_to_pb(profiles: Sequence[Profile]) -> list[user_pb2.User]:
@@ -77,9 +77,3 @@ def _audience(request: Message, name: str) -> Audience | None:
 def _given(request: Message, name: str) -> Any:
     """The value of an optional field; None: absent."""
     return getattr(request, name) if request.HasField(name) else None
-
-
-def _time(milliseconds: int) -> Timestamp:
-    found = Timestamp()
-    found.FromMilliseconds(milliseconds)
-    return found
