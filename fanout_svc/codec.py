@@ -8,8 +8,8 @@ from sys import intern
 
 from google.protobuf.message import DecodeError
 
-from fanout_svc.conversation_pushes import UnkeptPush, UserPush
-from fanout_svc.deliverable import ConversationPush, Deliverable, MessageUpdate
+from fanout_svc.conversation_pushes import ItemPush, UnkeptPush
+from fanout_svc.deliverable import Deliverable, MessageUpdate
 from fanout_svc.domain import Change, Node, NodeInterest, OwnUpdate, TargetChange, Topic, TopicStatus, Totals, Update
 from fanout_svc.errors import Undecodable
 from fanout_svc.topics.interest import Interest, RegistryDelta
@@ -81,7 +81,7 @@ def delivery_to_pb(update: Deliverable) -> node_pb.Delivery:
     if isinstance(update, NodeInterest):
         return _node_interest(update)
     tenant, name = update.topic
-    if isinstance(update, UserPush | UnkeptPush | ConversationPush):
+    if isinstance(update, ItemPush | UnkeptPush):
         return node_pb.Delivery(
             tenant=tenant,
             topic=name,
@@ -90,9 +90,9 @@ def delivery_to_pb(update: Deliverable) -> node_pb.Delivery:
             version=update.version,
             key=update.key,
             order_key=update.order_key,
-            other_topics=() if isinstance(update, ConversationPush) else update.topics[1:],
-            removed_users=update.removed_users if isinstance(update, ConversationPush) else (),
-            ends_subscriptions=isinstance(update, ConversationPush) and update.ends_subscriptions,
+            other_topics=update.topics[1:],
+            removed_users=update.removed_users if isinstance(update, ItemPush) else (),
+            ends_subscriptions=isinstance(update, ItemPush) and update.ends_subscriptions,
         )
     message: updates_pb2.ReactionUpdate | updates_pb2.OwnReactionUpdate
     if isinstance(update, Update):

@@ -10,10 +10,14 @@ from kit.access.domain import CONVERSATIONS
 
 
 @dataclass(frozen=True, slots=True)
-class UserPush:
-    """A push about an item of a conversation, on the topics of users. `payload`: the message of the contract.
+class ItemPush:
+    """A push about an item of a conversation: on the topics of users, or on the topic of the conversation.
 
-    `order_key`: the conversation. `version`: the number of the item, which grows with each push about the conversation.
+    `payload`: the message of the contract; with the `kind` "" nothing is pushed. `order_key`: the conversation.
+    `version`: the number of the item, which grows with each push about the conversation.
+
+    On the topic of a conversation, `removed_users` are members no more since that item: their subscriptions end. Where
+    `ends_subscriptions`, those of all users do.
     """
 
     tenant: str
@@ -22,6 +26,8 @@ class UserPush:
     payload: bytes
     order_key: str
     version: int
+    removed_users: tuple[str, ...] = ()
+    ends_subscriptions: bool = False
 
     @property
     def topic(self) -> Topic:

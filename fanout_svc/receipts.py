@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import count
 
 from fanout_svc.conversation_pushes import Receipts, UnkeptPush
-from fanout_svc.domain import USERS
 from fanout_svc.message_codec import receipts_to_pb
 from fanout_svc.ports import Nodes
 from fanout_svc.topics.interest import Interest
@@ -46,11 +45,7 @@ class ReceiptPushes:
     def _send(self, passing: Sequence[Receipts]) -> None:
         for receipts in passing:
             tenant, conversation_id = receipts.tenant, receipts.conversation_id
-            topics_of: dict[str, list[str]] = {}
-            for user in receipts.receivers & self._interest.users_of(tenant):
-                topic = f"{USERS}{user}"
-                for node_id in self._interest.nodes_of((tenant, topic)):
-                    topics_of.setdefault(node_id, []).append(topic)
+            topics_of = self._interest.own_topics_by_node(tenant, receipts.receivers)
             payload, version = receipts_to_pb(receipts), receipts.last.time_ms
             # No push replaces another: each may be about other members. The time of the last news never moves back.
             key = f"{conversation_id} {next(self._numbers)}"

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from fanout_svc import metrics
 from fanout_svc.announcements import Announcements
 from fanout_svc.config import Config
-from fanout_svc.conversation_pushes import ConversationItems, MemberList, UserPush
-from fanout_svc.deliverable import ConversationPush, MessageUpdate
-from fanout_svc.domain import USERS, TargetChange, Topic, TopicStatus, Update, conversation_of, own_update, totals_of
+from fanout_svc.conversation_pushes import ConversationItem, ConversationItems, ItemPush, MemberList
+from fanout_svc.deliverable import MessageUpdate
+from fanout_svc.domain import TargetChange, Topic, TopicStatus, Update, conversation_of, own_update, totals_of
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.snapshots import Snapshots
 from fanout_svc.topics.interest import Interest, RegistryDelta
@@ -64,22 +64,11 @@ class Fanout:
 
         A user gets the items of its membership, the item that began it and the item that ended it included.
         """
-        tenant, conversation_id = changed.tenant, changed.conversation_id
-        receivers = [
-            (*members.ranges[user], topic, self.interest.nodes_of((tenant, topic)))
-            for user in self.interest.users_of(tenant) & members.ranges.keys()
-            for topic in (f"{USERS}{user}",)
-        ]
+        users = self.interest.users_of(changed.tenant) & members.ranges.keys()
+        ranges = [(user, *members.ranges[user]) for user in users]
         for item in changed.items:
-            topics_of: dict[str, list[str]] = {}
-            for joined, left, topic, node_ids in receivers:
-                if joined <= item.seq <= (left or item.seq):
-                    for node_id in node_ids:
-                        topics_of.setdefault(node_id, []).append(topic)
-            payload = item.encode() if topics_of else b""
-            for node_id, topics in topics_of.items():
-                push = UserPush(tenant, topics, item.kind, payload, conversation_id, item.seq)
-                self._nodes.deliver(push, (node_id,))
+            receivers = [user for user, joined, left in ranges if joined <= item.seq <= (left or item.seq)]
+            self._push(changed, item, receivers, changed.conversation_id)
 
     def push_to_conversation(self, changed: ConversationItems) -> None:
         """Ends subscriptions of members who were removed, and all of a closed conversation; of a channel, also pushes
@@ -89,34 +78,35 @@ class Fanout:
             removed = item.users if item.ends_membership else ()
             if changed.is_channel or removed or item.closes:
                 kind, payload = (item.kind, item.encode()) if changed.is_channel else ("", b"")
-                push = ConversationPush(
-                    changed.topic, kind, payload, changed.conversation_id, item.seq, removed, item.closes
-                )
+                tenant, name = changed.topic
+                push = ItemPush(tenant, [name], kind, payload, changed.conversation_id, item.seq, removed, item.closes)
                 self._nodes.deliver(push, node_ids)
 
     def push_expiry(self, changed: ConversationItems, members: MemberList | None) -> None:
         """Pushes that items have disappeared: to the members, or on the topic of a channel, which has no `members`."""
-        expiry, tenant = changed.expiry, changed.tenant
+        expiry, (tenant, name) = changed.expiry, changed.topic
         assert expiry is not None
         # Its numbers are not in order with those of items.
         order_key = f"{changed.conversation_id} expiry"
         if members is None:
-            push = ConversationPush(changed.topic, expiry.kind, expiry.encode(), order_key, expiry.seq)
+            push = ItemPush(tenant, [name], expiry.kind, expiry.encode(), order_key, expiry.seq)
             self._nodes.deliver(push, self.interest.nodes_of(changed.topic))
             return
-        for user in self.interest.users_of(tenant) & members.ranges.keys():
-            if not members.ranges[user][1]:
-                topic = f"{USERS}{user}"
-                one = UserPush(tenant, [topic], expiry.kind, expiry.encode(), order_key, expiry.seq)
-                self._nodes.deliver(one, self.interest.nodes_of((tenant, topic)))
+        users = self.interest.users_of(tenant) & members.ranges.keys()
+        self._push(changed, expiry, [user for user in users if not members.ranges[user][1]], order_key)
 
     def push_to_named(self, changed: ConversationItems) -> None:
         """Pushes the changes of the members of a channel to the users whom they are about."""
-        tenant, conversation_id = changed.tenant, changed.conversation_id
         for item in changed.items:
-            for user in self.interest.users_of(tenant) & set(item.users):
-                push = UserPush(tenant, [f"{USERS}{user}"], item.kind, item.encode(), conversation_id, item.seq)
-                self._nodes.deliver(push, self.interest.nodes_of(push.topic))
+            self._push(changed, item, item.users, changed.conversation_id)
+
+    def _push(self, changed: ConversationItems, item: ConversationItem, users: Iterable[str], order_key: str) -> None:
+        """Pushes an item on the own topics of users: one delivery for each node."""
+        topics_of = self.interest.own_topics_by_node(changed.tenant, users)
+        payload = item.encode() if topics_of else b""
+        for node_id, topics in topics_of.items():
+            push = ItemPush(changed.tenant, topics, item.kind, payload, order_key, item.seq)
+            self._nodes.deliver(push, (node_id,))
 
     def apply_heads(self, partition: int, targets: Iterable[TargetChange]) -> None:
         """Applies an entry whose changes were delivered before: snapshots must include them."""

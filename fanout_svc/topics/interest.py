@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from fanout_svc.domain import USERS, Node, Topic, conversation_of
@@ -113,6 +113,16 @@ class Interest:
     def nodes_of(self, topic: Topic) -> Collection[str]:
         """The ids of the nodes that subscribe to a topic."""
         return self._view.topics.get(topic, _NO_NODES)
+
+    def own_topics_by_node(self, tenant: str, users: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """By node, the own topics of these users that it subscribes to."""
+        found: dict[str, list[str]] = {}
+        topics = self._view.topics
+        for user in users:
+            name = USERS + user
+            for node_id in topics.get((tenant, name), _NO_NODES):
+                found.setdefault(node_id, []).append(name)
+        return found
 
     def topics_of(self, node_id: str) -> Collection[Topic]:
         """The topics that a node subscribes to."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout_svc import message_codec
-from fanout_svc.conversation_pushes import MemberList, UserPush
+from fanout_svc.conversation_pushes import ItemPush, MemberList
 from fanout_svc.message_entries import MessageEntries
 from fanout_svc.own_changes import OwnChangePushes
 from fanout_svc.receipts import ReceiptPushes
@@ -93,6 +93,6 @@ def pushed(stage: Stage, node_id: str) -> dict[str, list[int]]:
     """The numbers of the items that a node got for each of its users."""
     found: dict[str, list[int]] = {}
     for one in stage.nodes.got[node_id]:
-        for topic in one.topics if isinstance(one, UserPush) else ():
+        for topic in one.topics if isinstance(one, ItemPush) else ():
             found.setdefault(topic.removeprefix("users/"), []).append(one.version)
     return found

@@ -10,7 +10,7 @@ import pytest
 
 from fanout_svc.config import Config
 from fanout_svc.consumer import Consumer, Consumers
-from fanout_svc.conversation_pushes import MemberList, UserPush
+from fanout_svc.conversation_pushes import ItemPush, MemberList
 from fanout_svc.errors import MembersNotWritten
 from fanout_svc.message_entries import TOPIC, MessageEntries
 from fanout_svc.own_changes import OwnChangePushes
@@ -72,7 +72,7 @@ class Following:
     def pushed(self, user: str = "bob") -> list[int]:
         """The numbers of the items that were pushed to a user."""
         deliveries = self.stage.nodes.got["n1"]
-        return [one.version for one in deliveries if isinstance(one, UserPush) and f"users/{user}" in one.topics]
+        return [one.version for one in deliveries if isinstance(one, ItemPush) and f"users/{user}" in one.topics]
 
 
 @pytest.fixture(name="on")

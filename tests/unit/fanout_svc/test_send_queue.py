@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanout_svc.adapters.grpc_nodes import queued_delivery
-from fanout_svc.conversation_pushes import UnkeptPush, UserPush
+from fanout_svc.conversation_pushes import ItemPush, UnkeptPush
 from fanout_svc.domain import OwnUpdate, own_update
 from fanout_svc.send_queue import QueuedDelivery, SendQueue
 
@@ -137,7 +137,7 @@ def test_dropping_a_delivery_that_is_no_state_is_a_gap_that_cannot_be_requested(
 
 def test_pushes_of_different_types_do_not_replace_each_other() -> None:
     queue: SendQueue[Any, Any] = SendQueue(10)
-    message = UserPush("acme", ["users/alice"], "new_message", b"1", "conv_1", 9)
+    message = ItemPush("acme", ["users/alice"], "new_message", b"1", "conv_1", 9)
     receipt = UnkeptPush("acme", ["users/alice"], b"2", "conv_1", 1_000, message.key, "receipt")
     queue.put(queued_delivery(message))
     queue.put(queued_delivery(receipt))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanout_svc.conversation_pushes import ConversationItem, ConversationItems, MemberList, UserPush
+from fanout_svc.conversation_pushes import ConversationItem, ConversationItems, ItemPush, MemberList
 from fanout_svc.domain import Node, OwnUpdate, Topic
 from fanout_svc.topics.interest import RegistryDelta
 from tests.unit.fanout_svc.stage import counts, staged
@@ -214,7 +214,7 @@ async def test_an_item_of_a_conversation_is_one_delivery_for_each_node() -> None
         items = [ConversationItem(seq, "new_message", bytes) for seq in (2, 3)]
         stage.fanout.push_items(ConversationItems("default", "conv_1", 9, items), members)
         pushes = {
-            node: [(one.version, sorted(one.topics)) for one in stage.nodes.got[node] if isinstance(one, UserPush)]
+            node: [(one.version, sorted(one.topics)) for one in stage.nodes.got[node] if isinstance(one, ItemPush)]
             for node in ("n1", "n2")
         }
         assert pushes == {
