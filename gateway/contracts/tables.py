@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -63,6 +63,10 @@ class Rpc:
     """The HTTP status of successful answers."""
     scope: str = ""
     """The scope that the caller's token must have; empty: none."""
+
+    def scope_among(self, scopes: Set[str]) -> str:
+        """The scope that a call passes on for a token with these scopes; empty: none."""
+        return self.scope if self.scope in scopes else ""
 
 
 @dataclass(frozen=True, slots=True)

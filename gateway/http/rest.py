@@ -90,7 +90,7 @@ class Rest:
                 await unknown.fetch()
                 principal = self._authenticate(request, fetched=True)
             tenant, user = principal.tenant, principal.subject
-            scope = rpc.scope if rpc.scope in principal.scopes else ""
+            scope = rpc.scope_among(principal.scopes)
         if request.body_exists:
             if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
                 return http_error(

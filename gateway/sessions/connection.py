@@ -182,7 +182,7 @@ class Connection(PushSender):
         rpc, session = call.rpc, self.session
         metrics.frames_in[rpc.frame] += 1
         on_reply, timeout = partial(self._on_reply, call, began), self._host.config.call_timeout
-        scope = rpc.scope if rpc.scope in session.scopes else ""
+        scope = rpc.scope_among(session.scopes)
         self._host.calls.submit(
             ServiceCall(rpc.method, call.request, on_reply, session.tenant, session.user, False, timeout, scope),
             key=session.user if call.key is None else call.key,

@@ -100,11 +100,11 @@ class SessionTable:
 
     def fence(self, session_ids: Iterable[str]) -> None:
         """Ends sessions that later ones of the same device have replaced; unknown ids are ignored."""
-        self._end(session_ids, lambda session: session.fenced())
+        self._end(session_ids, Session.fenced)
 
     def log_out(self, session_ids: Iterable[str]) -> None:
         """Ends sessions whose user has logged out their device; unknown ids are ignored."""
-        self._end(session_ids, lambda session: session.ended())
+        self._end(session_ids, Session.ended)
 
     def _end(self, session_ids: Iterable[str], end: Callable[[Session], Sequence[Effect]]) -> None:
         for session_id in session_ids:

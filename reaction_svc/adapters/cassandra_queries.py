@@ -15,7 +15,7 @@ from kit.adapters.cassandra.engine import Cassandra
 from kit.ledger.errors import CorruptEntry
 from kit.tenant_keys import TargetKey
 from reaction_svc.adapters.cassandra_tables import CassandraTables, held_of
-from reaction_svc.adapters.own_pages import own_page, whole_positions
+from reaction_svc.adapters.own_pages import own_reactions, whole_positions
 from reaction_svc.domain import TargetHead
 from reaction_svc.metrics import DRIFTED
 from reaction_svc.model.state import RECORDS_AT_ONCE
@@ -133,7 +133,7 @@ class CassandraQueries:
         while position is not None and not found:
             rows = await self._rows("all_own", user, position, limit, timeout=_SCAN_SECONDS)
             kept, position = whole_positions(rows, limit)
-            found += own_page([row[:4] for row in kept if row[4] and row[5] == tenant], len(kept) + 1)[0]
+            found += own_reactions(row[:4] for row in kept if row[4] and row[5] == tenant)
         return found, position
 
     async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -20,11 +20,10 @@ def whole_positions(rows: Sequence[Any], limit: int) -> tuple[Sequence[Any], int
     return kept, kept[-1][0]
 
 
-def own_page(rows: Sequence[Any], limit: int) -> tuple[Sequence[OwnReactions], int | None]:
-    """The reactions in rows of position, target, emoji and version, and the position to continue after."""
-    kept, position = whole_positions(rows, limit)
+def own_reactions(rows: Iterable[Any]) -> list[OwnReactions]:
+    """The reactions in rows of position, target, emoji and version, by target."""
     found: list[OwnReactions] = []
-    for (_, target), group in groupby(kept, key=lambda row: row[:2]):
+    for (_, target), group in groupby(rows, key=lambda row: row[:2]):
         reactions = sorted((version, emoji) for _, _, emoji, version in group)
         found.append(OwnReactions(target, tuple(emoji for _, emoji in reactions), reactions[-1][0]))
-    return found, position
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from kit.adapters.sqlite.file import connect, in_bulk, readable
 from kit.tenant_keys import TargetKey
-from reaction_svc.adapters.own_pages import own_page
+from reaction_svc.adapters.own_pages import own_reactions, whole_positions
 from reaction_svc.adapters.sqlite_tables import SQL, decode_counts
 from reaction_svc.domain import TargetHead
 from reaction_svc.ports import OwnReactions, Reactor, TargetCounts
@@ -71,7 +71,8 @@ class SqliteReads:
         """See `ports.ExportReads`."""
         with readable():
             rows: list[Any] = self._reading.execute(SQL["all_own"], (tenant, user, after, limit)).fetchall()
-        return own_page(rows, limit)
+        kept, position = whole_positions(rows, limit)
+        return own_reactions(kept), position
 
     async def holders(self, tenant: str, target: str, after: str, limit: int) -> Sequence[tuple[str, int]]:
         """See `ports.ErasureReads`."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from kit.auth.caller import Caller
+from kit.auth.cursor import Cursors
 from kit.errors import Unavailable
 from kit.tenant_keys import TargetKey
 from message_svc.actions import Delete, Edit, MarkRead, Send, SetRetention, Update
@@ -211,5 +212,5 @@ class RetentionContract:
 
 def conversations(engine: Engine) -> Conversations:
     """The service, for reads."""
-    unused: object = None
-    return Conversations(engine.ledger, engine.reads, unused, unused, unused)  # type: ignore[arg-type]
+    cursors, unused = Cursors(b"secret", engine.clock, 60), None
+    return Conversations(engine.ledger, engine.reads, cursors, unused, unused)  # type: ignore[arg-type]
