@@ -7,6 +7,14 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from plaudit.event.v1 import member_events_pb2 as _member_events_pb2
+from plaudit.event.v1 import moderation_events_pb2 as _moderation_events_pb2
+from plaudit.event.v1.member_events_pb2 import DraftRecord as DraftRecord
+from plaudit.event.v1.member_events_pb2 import OwnChange as OwnChange
+from plaudit.event.v1.member_events_pb2 import ReceiptMoved as ReceiptMoved
+from plaudit.event.v1.moderation_events_pb2 import AuditEntry as AuditEntry
+from plaudit.event.v1.moderation_events_pb2 import ReportRecord as ReportRecord
+from plaudit.event.v1.moderation_events_pb2 import ReportResolution as ReportResolution
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -93,27 +101,27 @@ class ConversationChanged(_message.Message):
         """The operations that were answered."""
 
     @_builtins.property
-    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReceiptMoved]:
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[_member_events_pb2.ReceiptMoved]:
         """The cursors that moved for other members to see."""
 
     @_builtins.property
-    def own_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnChange]:
+    def own_changes(self) -> _containers.RepeatedCompositeFieldContainer[_member_events_pb2.OwnChange]:
         """The members whose other devices are told of their row in `members`."""
 
     @_builtins.property
-    def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportRecord]:
+    def reports(self) -> _containers.RepeatedCompositeFieldContainer[_moderation_events_pb2.ReportRecord]:
         """The reports of messages that were made."""
 
     @_builtins.property
-    def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportResolution]:
+    def resolutions(self) -> _containers.RepeatedCompositeFieldContainer[_moderation_events_pb2.ReportResolution]:
         """The reports that were resolved."""
 
     @_builtins.property
-    def audits(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+    def audits(self) -> _containers.RepeatedCompositeFieldContainer[_moderation_events_pb2.AuditEntry]:
         """The acts of admins and moderators on messages and members of others."""
 
     @_builtins.property
-    def drafts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftRecord]:
+    def drafts(self) -> _containers.RepeatedCompositeFieldContainer[_member_events_pb2.DraftRecord]:
         """The drafts that changed, one of a member at most."""
 
     def __init__(
@@ -125,13 +133,13 @@ class ConversationChanged(_message.Message):
         items: _abc.Iterable[Global___LogItem] | None = ...,
         members: _abc.Iterable[Global___MemberRow] | None = ...,
         operations: _abc.Iterable[Global___OperationRecord] | None = ...,
-        receipts: _abc.Iterable[Global___ReceiptMoved] | None = ...,
-        own_changes: _abc.Iterable[Global___OwnChange] | None = ...,
+        receipts: _abc.Iterable[_member_events_pb2.ReceiptMoved] | None = ...,
+        own_changes: _abc.Iterable[_member_events_pb2.OwnChange] | None = ...,
         hidden_before: _builtins.int = ...,
-        reports: _abc.Iterable[Global___ReportRecord] | None = ...,
-        resolutions: _abc.Iterable[Global___ReportResolution] | None = ...,
-        audits: _abc.Iterable[Global___AuditEntry] | None = ...,
-        drafts: _abc.Iterable[Global___DraftRecord] | None = ...,
+        reports: _abc.Iterable[_moderation_events_pb2.ReportRecord] | None = ...,
+        resolutions: _abc.Iterable[_moderation_events_pb2.ReportResolution] | None = ...,
+        audits: _abc.Iterable[_moderation_events_pb2.AuditEntry] | None = ...,
+        drafts: _abc.Iterable[_member_events_pb2.DraftRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -534,271 +542,3 @@ class OperationRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OperationRecord: _TypeAlias = OperationRecord  # noqa: Y015
-
-@_typing.final
-class ReceiptMoved(_message.Message):
-    """A cursor of a member that moved."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    USER_ID_FIELD_NUMBER: _builtins.int
-    DELIVERED_SEQ_FIELD_NUMBER: _builtins.int
-    READ_SEQ_FIELD_NUMBER: _builtins.int
-    TIME_MS_FIELD_NUMBER: _builtins.int
-    RECEIVER_IDS_FIELD_NUMBER: _builtins.int
-    user_id: _builtins.str
-    """The member."""
-    delivered_seq: _builtins.int
-    """Up to which number a device of the member has received all; 0: that did not move."""
-    read_seq: _builtins.int
-    """Up to which number the member shows to have read; 0: that did not move."""
-    time_ms: _builtins.int
-    """When, milliseconds since 1970."""
-    @_builtins.property
-    def receiver_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The members to tell: the other one of a direct conversation; of a group those who have sent messages after the
-        earlier position of the cursor, of the last 32 senders among the last 128 items.
-        """
-
-    def __init__(
-        self,
-        *,
-        user_id: _builtins.str = ...,
-        delivered_seq: _builtins.int = ...,
-        read_seq: _builtins.int = ...,
-        time_ms: _builtins.int = ...,
-        receiver_ids: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered_seq", b"delivered_seq", "read_seq", b"read_seq", "receiver_ids", b"receiver_ids", "time_ms", b"time_ms", "user_id", b"user_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReceiptMoved: _TypeAlias = ReceiptMoved  # noqa: Y015
-
-@_typing.final
-class OwnChange(_message.Message):
-    """A member whose row changed for its own devices to see."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    USER_ID_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    ARCHIVED_FIELD_NUMBER: _builtins.int
-    user_id: _builtins.str
-    """The member."""
-    version: _builtins.int
-    """Grows with each change of the row."""
-    archived: _builtins.bool
-    """Whether the conversation is archived for the member."""
-    def __init__(
-        self,
-        *,
-        user_id: _builtins.str = ...,
-        version: _builtins.int = ...,
-        archived: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___OwnChange: _TypeAlias = OwnChange  # noqa: Y015
-
-@_typing.final
-class DraftRecord(_message.Message):
-    """What a member has written and not sent."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    USER_ID_FIELD_NUMBER: _builtins.int
-    CONTENT_FIELD_NUMBER: _builtins.int
-    TIME_MS_FIELD_NUMBER: _builtins.int
-    DEVICE_ID_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    user_id: _builtins.str
-    """The member."""
-    content: _builtins.str
-    """The text; empty: there is no draft any more."""
-    time_ms: _builtins.int
-    """When it was stored, milliseconds since 1970."""
-    device_id: _builtins.str
-    """The device on which it was written; empty: one without a name, or the server has removed it."""
-    version: _builtins.int
-    """Grows with each change of the draft."""
-    def __init__(
-        self,
-        *,
-        user_id: _builtins.str = ...,
-        content: _builtins.str = ...,
-        time_ms: _builtins.int = ...,
-        device_id: _builtins.str = ...,
-        version: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "device_id", b"device_id", "time_ms", b"time_ms", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DraftRecord: _TypeAlias = DraftRecord  # noqa: Y015
-
-@_typing.final
-class ReportRecord(_message.Message):
-    """A report of a message, with the message as it was then."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REPORT_ID_FIELD_NUMBER: _builtins.int
-    SEQ_FIELD_NUMBER: _builtins.int
-    REPORTER_ID_FIELD_NUMBER: _builtins.int
-    SENDER_ID_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    COMMENT_FIELD_NUMBER: _builtins.int
-    CONTENT_FIELD_NUMBER: _builtins.int
-    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
-    SEND_MS_FIELD_NUMBER: _builtins.int
-    TIME_MS_FIELD_NUMBER: _builtins.int
-    report_id: _builtins.str
-    """Its id."""
-    seq: _builtins.int
-    """The number of the message."""
-    reporter_id: _builtins.str
-    """Who has reported it."""
-    sender_id: _builtins.str
-    """Who has sent it."""
-    reason: _builtins.int
-    """A number of `plaudit.message.v1.ReportReason`."""
-    comment: _builtins.str
-    """What the reporter says about it."""
-    content: _builtins.str
-    """The text of the message."""
-    content_type: _builtins.str
-    """The kind of the content."""
-    send_ms: _builtins.int
-    """When the message was sent, milliseconds since 1970."""
-    time_ms: _builtins.int
-    """When it was reported."""
-    def __init__(
-        self,
-        *,
-        report_id: _builtins.str = ...,
-        seq: _builtins.int = ...,
-        reporter_id: _builtins.str = ...,
-        sender_id: _builtins.str = ...,
-        reason: _builtins.int = ...,
-        comment: _builtins.str = ...,
-        content: _builtins.str = ...,
-        content_type: _builtins.str = ...,
-        send_ms: _builtins.int = ...,
-        time_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "content", b"content", "content_type", b"content_type", "reason", b"reason", "report_id", b"report_id", "reporter_id", b"reporter_id", "send_ms", b"send_ms", "sender_id", b"sender_id", "seq", b"seq", "time_ms", b"time_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReportRecord: _TypeAlias = ReportRecord  # noqa: Y015
-
-@_typing.final
-class ReportResolution(_message.Message):
-    """What a moderator has decided about a report."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REPORT_ID_FIELD_NUMBER: _builtins.int
-    STATUS_FIELD_NUMBER: _builtins.int
-    RESOLVER_ID_FIELD_NUMBER: _builtins.int
-    NOTE_FIELD_NUMBER: _builtins.int
-    TIME_MS_FIELD_NUMBER: _builtins.int
-    report_id: _builtins.str
-    """The report."""
-    status: _builtins.int
-    """A number of `plaudit.message.v1.ReportStatus`."""
-    resolver_id: _builtins.str
-    """The moderator."""
-    note: _builtins.str
-    """What the moderator says about it."""
-    time_ms: _builtins.int
-    """When, milliseconds since 1970."""
-    def __init__(
-        self,
-        *,
-        report_id: _builtins.str = ...,
-        status: _builtins.int = ...,
-        resolver_id: _builtins.str = ...,
-        note: _builtins.str = ...,
-        time_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "report_id", b"report_id", "resolver_id", b"resolver_id", "status", b"status", "time_ms", b"time_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReportResolution: _TypeAlias = ReportResolution  # noqa: Y015
-
-@_typing.final
-class AuditEntry(_message.Message):
-    """An act of an admin or a moderator."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    AUDIT_ID_FIELD_NUMBER: _builtins.int
-    ACTION_FIELD_NUMBER: _builtins.int
-    ACTOR_ID_FIELD_NUMBER: _builtins.int
-    CAPACITY_FIELD_NUMBER: _builtins.int
-    TIME_MS_FIELD_NUMBER: _builtins.int
-    SEQ_FIELD_NUMBER: _builtins.int
-    USER_ID_FIELD_NUMBER: _builtins.int
-    ROLE_FIELD_NUMBER: _builtins.int
-    REPORT_ID_FIELD_NUMBER: _builtins.int
-    REPORT_STATUS_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    audit_id: _builtins.str
-    """Its id."""
-    action: _builtins.int
-    """A number of `plaudit.message.v1.AuditAction`."""
-    actor_id: _builtins.str
-    """Who acted."""
-    capacity: _builtins.int
-    """A number of `plaudit.message.v1.AuditCapacity`."""
-    time_ms: _builtins.int
-    """When, milliseconds since 1970."""
-    seq: _builtins.int
-    """The number of the message that it is about; 0: none."""
-    user_id: _builtins.str
-    """The user whom it concerns; empty: none in particular."""
-    role: _builtins.int
-    """The new role of that user, a number of `plaudit.message.v1.Role`."""
-    report_id: _builtins.str
-    """The report that was resolved; empty: none."""
-    report_status: _builtins.int
-    """What was decided about it, a number of `plaudit.message.v1.ReportStatus`."""
-    reason: _builtins.str
-    """The reason that a moderator gave."""
-    def __init__(
-        self,
-        *,
-        audit_id: _builtins.str = ...,
-        action: _builtins.int = ...,
-        actor_id: _builtins.str = ...,
-        capacity: _builtins.int = ...,
-        time_ms: _builtins.int = ...,
-        seq: _builtins.int = ...,
-        user_id: _builtins.str = ...,
-        role: _builtins.int = ...,
-        report_id: _builtins.str = ...,
-        report_status: _builtins.int = ...,
-        reason: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor_id", b"actor_id", "audit_id", b"audit_id", "capacity", b"capacity", "reason", b"reason", "report_id", b"report_id", "report_status", b"report_status", "role", b"role", "seq", b"seq", "time_ms", b"time_ms", "user_id", b"user_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015

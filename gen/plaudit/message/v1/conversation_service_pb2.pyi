@@ -3,10 +3,8 @@
 isort:skip_file
 Conversations, their members and their messages."""
 
-from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
 from plaudit.message.v1 import conversation_pb2 as _conversation_pb2
 from plaudit.message.v1.conversation_changes_pb2 import ConvertToChannelRequest as ConvertToChannelRequest
 from plaudit.message.v1.conversation_changes_pb2 import ConvertToChannelResponse as ConvertToChannelResponse
@@ -16,6 +14,8 @@ from plaudit.message.v1.conversation_changes_pb2 import CreateGroupRequest as Cr
 from plaudit.message.v1.conversation_changes_pb2 import CreateGroupResponse as CreateGroupResponse
 from plaudit.message.v1.conversation_changes_pb2 import UpdateConversationRequest as UpdateConversationRequest
 from plaudit.message.v1.conversation_changes_pb2 import UpdateConversationResponse as UpdateConversationResponse
+from plaudit.message.v1.conversation_lists_pb2 import ListConversationsRequest as ListConversationsRequest
+from plaudit.message.v1.conversation_lists_pb2 import ListConversationsResponse as ListConversationsResponse
 from plaudit.message.v1.conversation_members_pb2 import AddMembersRequest as AddMembersRequest
 from plaudit.message.v1.conversation_members_pb2 import AddMembersResponse as AddMembersResponse
 from plaudit.message.v1.conversation_members_pb2 import GetMemberIdsRequest as GetMemberIdsRequest
@@ -94,61 +94,3 @@ class GetConversationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetConversationResponse: _TypeAlias = GetConversationResponse  # noqa: Y015
-
-@_typing.final
-class ListConversationsRequest(_message.Message):
-    """Request for `ListConversations`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    ARCHIVED_FIELD_NUMBER: _builtins.int
-    page_size: _builtins.int
-    """At most this many; 0: 20; above 100: 100. Called `limit` in a query string."""
-    page_token: _builtins.str
-    """From `next_page_token` of the page before; empty: the first page. Called `cursor` in a query string."""
-    archived: _builtins.bool
-    """Lists the archived conversations instead of the others. Both lists have pages and page tokens of their own."""
-    def __init__(
-        self,
-        *,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
-        archived: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListConversationsRequest: _TypeAlias = ListConversationsRequest  # noqa: Y015
-
-@_typing.final
-class ListConversationsResponse(_message.Message):
-    """Response for `ListConversations`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CONVERSATIONS_FIELD_NUMBER: _builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    next_page_token: _builtins.str
-    """Asks for the next page; empty on the last."""
-    @_builtins.property
-    def conversations(self) -> _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Conversation]:
-        """The conversations, each with its last message."""
-
-    def __init__(
-        self,
-        *,
-        conversations: _abc.Iterable[_conversation_pb2.Conversation] | None = ...,
-        next_page_token: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversations", b"conversations", "next_page_token", b"next_page_token"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListConversationsResponse: _TypeAlias = ListConversationsResponse  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from plaudit.message.v1 import conversation_changes_pb2 as plaudit_dot_message_dot_v1_dot_conversation__changes__pb2
+from plaudit.message.v1 import conversation_lists_pb2 as plaudit_dot_message_dot_v1_dot_conversation__lists__pb2
 from plaudit.message.v1 import conversation_members_pb2 as plaudit_dot_message_dot_v1_dot_conversation__members__pb2
 from plaudit.message.v1 import conversation_service_pb2 as plaudit_dot_message_dot_v1_dot_conversation__service__pb2
 
@@ -66,8 +67,8 @@ class ConversationServiceStub:
                 _registered_method=True)
         self.ListConversations = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/ListConversations',
-                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListConversationsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListConversationsResponse.FromString,
+                request_serializer=plaudit_dot_message_dot_v1_dot_conversation__lists__pb2.ListConversationsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_conversation__lists__pb2.ListConversationsResponse.FromString,
                 _registered_method=True)
         self.ListMembers = channel.unary_unary(
                 '/plaudit.message.v1.ConversationService/ListMembers',
@@ -311,8 +312,8 @@ def add_ConversationServiceServicer_to_server(servicer, server):
             ),
             'ListConversations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListConversations,
-                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListConversationsRequest.FromString,
-                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListConversationsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_conversation__lists__pb2.ListConversationsRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_conversation__lists__pb2.ListConversationsResponse.SerializeToString,
             ),
             'ListMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMembers,
@@ -489,8 +490,8 @@ class ConversationService:
             request,
             target,
             '/plaudit.message.v1.ConversationService/ListConversations',
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListConversationsRequest.SerializeToString,
-            plaudit_dot_message_dot_v1_dot_conversation__service__pb2.ListConversationsResponse.FromString,
+            plaudit_dot_message_dot_v1_dot_conversation__lists__pb2.ListConversationsRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_conversation__lists__pb2.ListConversationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Conversations, their members and their messages."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from plaudit.message.v1 import conversation_changes_pb2 as _conversation_changes_pb2
+from plaudit.message.v1 import conversation_lists_pb2 as _conversation_lists_pb2
 from plaudit.message.v1 import conversation_members_pb2 as _conversation_members_pb2
 from plaudit.message.v1 import conversation_service_pb2 as _conversation_service_pb2
 from plaudit.message.v1.conversation_changes_pb2 import ConvertToChannelRequest as ConvertToChannelRequest
@@ -16,6 +17,8 @@ from plaudit.message.v1.conversation_changes_pb2 import CreateGroupRequest as Cr
 from plaudit.message.v1.conversation_changes_pb2 import CreateGroupResponse as CreateGroupResponse
 from plaudit.message.v1.conversation_changes_pb2 import UpdateConversationRequest as UpdateConversationRequest
 from plaudit.message.v1.conversation_changes_pb2 import UpdateConversationResponse as UpdateConversationResponse
+from plaudit.message.v1.conversation_lists_pb2 import ListConversationsRequest as ListConversationsRequest
+from plaudit.message.v1.conversation_lists_pb2 import ListConversationsResponse as ListConversationsResponse
 from plaudit.message.v1.conversation_members_pb2 import AddMembersRequest as AddMembersRequest
 from plaudit.message.v1.conversation_members_pb2 import AddMembersResponse as AddMembersResponse
 from plaudit.message.v1.conversation_members_pb2 import GetMemberIdsRequest as GetMemberIdsRequest
@@ -93,7 +96,7 @@ class ConversationServiceStub:
     """
     GetConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]
     """Gets one conversation of the caller, also one that the caller was a member of."""
-    ListConversations: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]
+    ListConversations: _grpc.UnaryUnaryMultiCallable[_conversation_lists_pb2.ListConversationsRequest, _conversation_lists_pb2.ListConversationsResponse]
     """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
 
     Archived ones are listed on their own: see `ListConversationsRequest.archived`.
@@ -198,7 +201,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """
     GetConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]  # type: ignore[assignment]
     """Gets one conversation of the caller, also one that the caller was a member of."""
-    ListConversations: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]  # type: ignore[assignment]
+    ListConversations: _aio.UnaryUnaryMultiCallable[_conversation_lists_pb2.ListConversationsRequest, _conversation_lists_pb2.ListConversationsResponse]  # type: ignore[assignment]
     """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
 
     Archived ones are listed on their own: see `ListConversationsRequest.archived`.
@@ -322,9 +325,9 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListConversations(
         self,
-        request: _conversation_service_pb2.ListConversationsRequest,
+        request: _conversation_lists_pb2.ListConversationsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_conversation_service_pb2.ListConversationsResponse, _abc.Awaitable[_conversation_service_pb2.ListConversationsResponse]]:
+    ) -> _typing.Union[_conversation_lists_pb2.ListConversationsResponse, _abc.Awaitable[_conversation_lists_pb2.ListConversationsResponse]]:
         """Lists the conversations of the caller: pinned ones first, then those with the latest message or change.
 
         Archived ones are listed on their own: see `ListConversationsRequest.archived`.

@@ -25,10 +25,11 @@ from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetResponse as Eras
 from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsRequest as ExportReactionsRequest
 from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsResponse as ExportReactionsResponse
 from plaudit.reaction.v1.reaction_erasure_pb2 import ExportedReactions as ExportedReactions
+from plaudit.reaction.v1.reaction_tally_pb2 import BatchGetTargetCountsRequest as BatchGetTargetCountsRequest
+from plaudit.reaction.v1.reaction_tally_pb2 import BatchGetTargetCountsResponse as BatchGetTargetCountsResponse
 from plaudit.reaction.v1.reaction_tally_pb2 import Tally as Tally
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsRequest as TallyReactionsRequest
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsResponse as TallyReactionsResponse
-from plaudit.type.v1 import counts_pb2 as _counts_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -157,57 +158,3 @@ class ListReactorsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReactorsResponse: _TypeAlias = ListReactorsResponse  # noqa: Y015
-
-@_typing.final
-class BatchGetTargetCountsRequest(_message.Message):
-    """Request for `BatchGetTargetCounts`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TARGETS_FIELD_NUMBER: _builtins.int
-    TENANTS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """From 1 to 1,000 targets."""
-
-    @_builtins.property
-    def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Empty, or one per target in the same order: the tenants, for a service that asks in its own name."""
-
-    def __init__(
-        self,
-        *,
-        targets: _abc.Iterable[_builtins.str] | None = ...,
-        tenants: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["targets", b"targets", "tenants", b"tenants"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BatchGetTargetCountsRequest: _TypeAlias = BatchGetTargetCountsRequest  # noqa: Y015
-
-@_typing.final
-class BatchGetTargetCountsResponse(_message.Message):
-    """Response for `BatchGetTargetCounts`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    COUNTS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def counts(self) -> _containers.RepeatedCompositeFieldContainer[_counts_pb2.TargetCounts]:
-        """One per target, in request order."""
-
-    def __init__(
-        self,
-        *,
-        counts: _abc.Iterable[_counts_pb2.TargetCounts] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BatchGetTargetCountsResponse: _TypeAlias = BatchGetTargetCountsResponse  # noqa: Y015

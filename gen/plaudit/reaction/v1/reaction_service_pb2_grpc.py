@@ -91,8 +91,8 @@ class ReactionServiceStub:
                 _registered_method=True)
         self.BatchGetTargetCounts = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts',
-                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsRequest.SerializeToString,
-                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsResponse.FromString,
+                request_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.BatchGetTargetCountsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.BatchGetTargetCountsResponse.FromString,
                 _registered_method=True)
         self.TallyReactions = channel.unary_unary(
                 '/plaudit.reaction.v1.ReactionService/TallyReactions',
@@ -300,8 +300,8 @@ def add_ReactionServiceServicer_to_server(servicer, server):
             ),
             'BatchGetTargetCounts': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetTargetCounts,
-                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsRequest.FromString,
-                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.BatchGetTargetCountsRequest.FromString,
+                    response_serializer=plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.BatchGetTargetCountsResponse.SerializeToString,
             ),
             'TallyReactions': grpc.unary_unary_rpc_method_handler(
                     servicer.TallyReactions,
@@ -555,8 +555,8 @@ class ReactionService:
             request,
             target,
             '/plaudit.reaction.v1.ReactionService/BatchGetTargetCounts',
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsRequest.SerializeToString,
-            plaudit_dot_reaction_dot_v1_dot_reaction__service__pb2.BatchGetTargetCountsResponse.FromString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.BatchGetTargetCountsRequest.SerializeToString,
+            plaudit_dot_reaction_dot_v1_dot_reaction__tally__pb2.BatchGetTargetCountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

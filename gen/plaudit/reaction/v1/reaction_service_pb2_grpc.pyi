@@ -26,6 +26,8 @@ from plaudit.reaction.v1.reaction_erasure_pb2 import EraseTargetResponse as Eras
 from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsRequest as ExportReactionsRequest
 from plaudit.reaction.v1.reaction_erasure_pb2 import ExportReactionsResponse as ExportReactionsResponse
 from plaudit.reaction.v1.reaction_erasure_pb2 import ExportedReactions as ExportedReactions
+from plaudit.reaction.v1.reaction_tally_pb2 import BatchGetTargetCountsRequest as BatchGetTargetCountsRequest
+from plaudit.reaction.v1.reaction_tally_pb2 import BatchGetTargetCountsResponse as BatchGetTargetCountsResponse
 from plaudit.reaction.v1.reaction_tally_pb2 import Tally as Tally
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsRequest as TallyReactionsRequest
 from plaudit.reaction.v1.reaction_tally_pb2 import TallyReactionsResponse as TallyReactionsResponse
@@ -108,7 +110,7 @@ class ReactionServiceStub:
     The page token is bound to the query and the caller; an edited or expired one, or one of another query, fails with
     `INVALID_ARGUMENT`, reason `INVALID_CURSOR`.
     """
-    BatchGetTargetCounts: _grpc.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchGetTargetCountsRequest, _reaction_service_pb2.BatchGetTargetCountsResponse]
+    BatchGetTargetCounts: _grpc.UnaryUnaryMultiCallable[_reaction_tally_pb2.BatchGetTargetCountsRequest, _reaction_tally_pb2.BatchGetTargetCountsResponse]
     """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
 
     For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
@@ -205,7 +207,7 @@ class ReactionServiceAsyncStub(ReactionServiceStub):
     The page token is bound to the query and the caller; an edited or expired one, or one of another query, fails with
     `INVALID_ARGUMENT`, reason `INVALID_CURSOR`.
     """
-    BatchGetTargetCounts: _aio.UnaryUnaryMultiCallable[_reaction_service_pb2.BatchGetTargetCountsRequest, _reaction_service_pb2.BatchGetTargetCountsResponse]  # type: ignore[assignment]
+    BatchGetTargetCounts: _aio.UnaryUnaryMultiCallable[_reaction_tally_pb2.BatchGetTargetCountsRequest, _reaction_tally_pb2.BatchGetTargetCountsResponse]  # type: ignore[assignment]
     """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
 
     For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.
@@ -345,9 +347,9 @@ class ReactionServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def BatchGetTargetCounts(
         self,
-        request: _reaction_service_pb2.BatchGetTargetCountsRequest,
+        request: _reaction_tally_pb2.BatchGetTargetCountsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_reaction_service_pb2.BatchGetTargetCountsResponse, _abc.Awaitable[_reaction_service_pb2.BatchGetTargetCountsResponse]]:
+    ) -> _typing.Union[_reaction_tally_pb2.BatchGetTargetCountsResponse, _abc.Awaitable[_reaction_tally_pb2.BatchGetTargetCountsResponse]]:
         """Gets the counts of up to 1,000 targets as the last answered change left them, in request order.
 
         For services that keep counts and may be behind. A target nobody ever reacted to has version 0 and no reactions.

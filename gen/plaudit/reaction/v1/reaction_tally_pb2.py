@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from plaudit.type.v1 import counts_pb2 as plaudit_dot_type_dot_v1_dot_counts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/reaction/v1/reaction_tally.proto\x12\x13plaudit.reaction.v1\x1a\x1cplaudit/type/v1/counts.proto\"\xc3\x01\n\x15TallyReactionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"v\n\x16TallyReactionsResponse\x12\x34\n\x07tallies\x18\x01 \x03(\x0b\x32\x1a.plaudit.reaction.v1.TallyR\x07tallies\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"V\n\x05Tally\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x35\n\x06\x63ounts\x18\x02 \x01(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ountsB;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(plaudit/reaction/v1/reaction_tally.proto\x12\x13plaudit.reaction.v1\x1a\x1cplaudit/type/v1/counts.proto\"\xc3\x01\n\x15TallyReactionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06tenant\x12#\n\x07targets\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07targets\x12$\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x08pageSize\x12\'\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\tpageToken\"v\n\x16TallyReactionsResponse\x12\x34\n\x07tallies\x18\x01 \x03(\x0b\x32\x1a.plaudit.reaction.v1.TallyR\x07tallies\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"V\n\x05Tally\x12\x16\n\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x35\n\x06\x63ounts\x18\x02 \x01(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ounts\"i\n\x1b\x42\x61tchGetTargetCountsRequest\x12%\n\x07targets\x18\x01 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x07targets\x12#\n\x07tenants\x18\x02 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07tenants\"U\n\x1c\x42\x61tchGetTargetCountsResponse\x12\x35\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1d.plaudit.type.v1.TargetCountsR\x06\x63ountsB;\n\x17\x63om.plaudit.reaction.v1P\x01Z\x1eplaudit/reaction/v1;reactionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_TALLYREACTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\004'
+  _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['targets']._loaded_options = None
+  _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['targets']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
+  _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['tenants']._loaded_options = None
+  _globals['_BATCHGETTARGETCOUNTSREQUEST'].fields_by_name['tenants']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_TALLYREACTIONSREQUEST']._serialized_start=96
   _globals['_TALLYREACTIONSREQUEST']._serialized_end=291
   _globals['_TALLYREACTIONSRESPONSE']._serialized_start=293
   _globals['_TALLYREACTIONSRESPONSE']._serialized_end=411
   _globals['_TALLY']._serialized_start=413
   _globals['_TALLY']._serialized_end=499
+  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_start=501
+  _globals['_BATCHGETTARGETCOUNTSREQUEST']._serialized_end=606
+  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_start=608
+  _globals['_BATCHGETTARGETCOUNTSRESPONSE']._serialized_end=693
 # @@protoc_insertion_point(module_scope)
