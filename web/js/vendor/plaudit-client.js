@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: ae439fa9284772db27786f789bfb279ae69719c3f4081e61b1d2735de7d0b545
-// text: 2dc51461972568baa6cf01cd68e5e611a0b90a5bdd6bb2b5056c079beef7a509
+// sources: 6ae76bb4ecbe6b98607ced577ffc5e7001a7af5f1e267354d5beedf566551717
+// text: 9e2228917cf040a41df03f6266101772aaa5ce7073c3558b6e7ef17383519504
 
 // src/connection/backoff.ts
 var MIN_MS = 250;
@@ -995,7 +995,7 @@ var Backlog = class {
 			});
 		} catch (error) {
 			const { code, reason, message } = error;
-			if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn("plaudit: a delivery could not be said:", message);
+			if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn("plaudit: a delivery could not be reported:", message);
 		}
 	}
 };

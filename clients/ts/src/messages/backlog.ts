@@ -64,8 +64,8 @@ export class Backlog {
       if (messageId) await this.#client.call("mark_delivered", { conversation_id: conversationId, message_id: messageId });
     } catch (error) {
       const { code, reason, message } = error as PlauditError;
-      // The next session is told of it again.
-      if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn("plaudit: a delivery could not be said:", message);
+      // `backlog_done` of the next session names the conversation again.
+      if (code !== "NOT_FOUND" && reason !== "CONNECTION_ENDED") console.warn("plaudit: a delivery could not be reported:", message);
     }
   }
 }

@@ -40,9 +40,9 @@ GRPC_VERSION: str
 class ModerationServiceStub:
     """Reports of users about messages, and what moderators of a tenant do about them.
 
-    A moderator is a user whose token has the scope `moderate`, or for whom a service with that scope and `act-as` acts. A
-    moderator need not be a member of a conversation, and sees messages by their reports. All others get
-    `PERMISSION_DENIED`, reason `ACCESS_DENIED`. Members see that a moderator has acted, and not who.
+    A user is a moderator where its token has the scope `moderate`. A service with that scope and `act-as` may also call for
+    a user, who is a moderator in that call. A moderator need not be a member of a conversation, and sees messages by their
+    reports. All others get `PERMISSION_DENIED`, reason `ACCESS_DENIED`. Members see that a moderator has acted, and not who.
 
     Every act of a moderator, and every act of an admin on messages and members of others, has an audit record. It is part of
     the same entry of the ledger: there is no act without a record, no record without an act, and a retry makes no second
@@ -108,9 +108,9 @@ class ModerationServiceStub:
 class ModerationServiceAsyncStub(ModerationServiceStub):
     """Reports of users about messages, and what moderators of a tenant do about them.
 
-    A moderator is a user whose token has the scope `moderate`, or for whom a service with that scope and `act-as` acts. A
-    moderator need not be a member of a conversation, and sees messages by their reports. All others get
-    `PERMISSION_DENIED`, reason `ACCESS_DENIED`. Members see that a moderator has acted, and not who.
+    A user is a moderator where its token has the scope `moderate`. A service with that scope and `act-as` may also call for
+    a user, who is a moderator in that call. A moderator need not be a member of a conversation, and sees messages by their
+    reports. All others get `PERMISSION_DENIED`, reason `ACCESS_DENIED`. Members see that a moderator has acted, and not who.
 
     Every act of a moderator, and every act of an admin on messages and members of others, has an audit record. It is part of
     the same entry of the ledger: there is no act without a record, no record without an act, and a retry makes no second
@@ -172,9 +172,9 @@ class ModerationServiceAsyncStub(ModerationServiceStub):
 class ModerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reports of users about messages, and what moderators of a tenant do about them.
 
-    A moderator is a user whose token has the scope `moderate`, or for whom a service with that scope and `act-as` acts. A
-    moderator need not be a member of a conversation, and sees messages by their reports. All others get
-    `PERMISSION_DENIED`, reason `ACCESS_DENIED`. Members see that a moderator has acted, and not who.
+    A user is a moderator where its token has the scope `moderate`. A service with that scope and `act-as` may also call for
+    a user, who is a moderator in that call. A moderator need not be a member of a conversation, and sees messages by their
+    reports. All others get `PERMISSION_DENIED`, reason `ACCESS_DENIED`. Members see that a moderator has acted, and not who.
 
     Every act of a moderator, and every act of an admin on messages and members of others, has an audit record. It is part of
     the same entry of the ledger: there is no act without a record, no record without an act, and a retry makes no second

@@ -219,11 +219,12 @@ Global___MessagesExpired: _TypeAlias = MessagesExpired  # noqa: Y015
 class Receipt(_message.Message):
     """A message reached a state; so did all earlier ones of the conversation.
 
-    Answers the frame `send_message` without `id`, with the status `sent`. Pushed to the topic `users/<id>` of the sender
-    when members have received or read messages, with `delivered` and `read`: the first of a conversation at once, those of
-    the next second together. Each has both positions of a member, which never move back. These pushes are not durable:
-    after `hello`, and after `resumed` with any verdict, `list_receipts` has what may have been missed. In a group those are
-    told who sent the messages, of the last 32 senders; what a member reads in private is never told.
+    With the status `sent` it answers a frame `send_message` without `id`. With `delivered` or `read` it is pushed to the
+    topic `users/<id>` of a sender when members have received or read messages. Of a conversation the first one is pushed at
+    once, and the receipts of the next second are one push. Each has both positions of a member, which never move back.
+    These pushes are not durable: after `hello`, and after `resumed` with any verdict, `list_receipts` has what may have
+    been missed. In a group they go to the senders of the messages, among the last 32 senders. There is none for what a
+    member reads in private.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
