@@ -255,6 +255,8 @@ class _Chain:
     """Sockets of one session without a gap: what was pushed, and the last live push of each conversation."""
 
     is_live: bool = False
+    in_backlog: dict[str, int] = field(default_factory=dict)
+    """The highest number of each conversation before `backlog_done`: up to there pushes may come again, in parts."""
     last: dict[str, int] = field(default_factory=dict)
     pushed: dict[str, set[int]] = field(default_factory=dict)
     missing: list[tuple[float, Violation]] = field(default_factory=list)
@@ -271,6 +273,9 @@ class _Chain:
         pushed.add(number)
         before = self.last.get(conversation)
         if not self.is_live:
+            self.in_backlog[conversation] = max(number, self.in_backlog.get(conversation, 0))
+            return []
+        if number <= self.in_backlog.get(conversation, 0):
             return []
         self.last[conversation] = max(number, before or 0)
         return [] if before is None else [one for one in range(before + 1, number) if one not in pushed]

@@ -92,6 +92,16 @@ def test_pushes_that_come_again_and_what_is_edited_during_a_backlog_are_no_viola
     assert made.push(7, "c3").found == []
 
 
+def test_what_comes_again_after_a_backlog_may_lack_what_the_backlog_had() -> None:
+    made = correct().sent("d").sent("e").read("ann", 6, 0).read("bob", 2, 4).closed("c2")
+    args = {"tenant": "t", "user": "bob", "device": "d", "gateway": "g"}
+    made.add("session", "welcome", args=args, result={"verdict": ""}, connection="c3")
+    made.push(5, "c3").add("mark", "backlog_done", connection="c3")
+    assert made.push(2, "c3").push(4, "c3").push(6, "c3").found == []
+    made.sent("f").sent("g").push(8, "c3").read("ann", 8, 0).read("bob", 2, 6)
+    assert len(made.found) == 1
+
+
 def test_a_missing_push_of_which_the_client_learns_is_no_violation() -> None:
     made = correct().sent("d").sent("e").push(6, "c2").read("ann", 6, 0).read("bob", 2, 4)
     assert len(made.found) == 1
