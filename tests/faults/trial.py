@@ -56,6 +56,8 @@ class TrialPlan:
     """Seconds between the first and the last copy of a repeated operation."""
     max_gap: float = float("inf")
     """The maximum of seconds without an answered change."""
+    groups: bool = True
+    """Whether users who chat do so in groups, too."""
     writer: str = "reaction_svc"
     """The service that makes the changes."""
 

@@ -52,6 +52,8 @@ MESSAGE_FAULTS = (
 )  # fmt: skip
 MESSAGES_IN_FILES = (
     _on_files("embedded:kill", "the only process killed", process_faults.killed("gateway"), EMBEDDED, direct=False),
+    _on_files("embedded:fast", "killed at 2,000 messages a second", process_faults.killed("gateway"), EMBEDDED,
+              direct=False, groups=False, devices=1, repeated=0.01, rate=2_000.0, least=1_800.0),
     _on_files("embedded:F2", "message node dies at every step", process_faults.crash_at_each_point("message_svc")),
     _on_files("embedded:F11", "everything sent again, shuffled", process_faults.duplicates_during_restarts,
               repeated=1.0, spread=6.0, rate=100.0, least=60.0),

@@ -65,7 +65,7 @@ async def run_messages_under_fault(cluster: Cluster, plan: TrialPlan, fault: Fau
         attempts = AttemptRecorder(recorder, "load")
         senders = [GrpcSender(name, channel, token, attempts) for name, channel in channels.items() if plan.direct]
         load = MessageLoad(
-            devices, senders, [(share, talks[size]) for size, share in _SHARES.items()],
+            devices, senders, [(share, talks[size]) for size, share in _SHARES.items() if plan.groups or size == 2],
             rate=plan.rate, seed=plan.seed, repeated=plan.repeated, spread=plan.spread,
         )  # fmt: skip
         run = TrialRun(
