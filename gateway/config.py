@@ -77,7 +77,7 @@ class ResumeLimits(BaseModel):
     recent: int = Field(
         default=64,
         ge=1,
-        description="Last pushes of a durable topic, one per key, for sessions that come from another node.",
+        description="Last pushes of a durable topic, for sessions that come from another node.",
     )
     order_keys: int = Field(
         default=256,

@@ -25,14 +25,14 @@ class NodeServicer(node_service_pb2_grpc.NodeServiceServicer):
     ) -> AsyncIterator[pb.DeliverResponse]:
         """Answers each batch after its pushes are in the queues of the sockets: backpressure for the sender."""
         hub, durable = self._node.hub, self._node.durable
-        stream = object()
+        stream, slice_size = object(), self._node.config.slice
         try:
             async for request in request_iterator:
                 await self._node.pause_detector.wait_until_safe()
                 durable.stream_continues(stream, request.sequence)
                 sockets = 0
                 for message in request.deliveries:
-                    for delivery in deliveries_from_pb(message):
+                    for delivery in deliveries_from_pb(message, slice_size):
                         sockets += await hub.deliver(stream, delivery)
                 yield pb.DeliverResponse(sockets=sockets)
                 if self._node.draining and self._node.is_empty:

@@ -65,12 +65,13 @@ class _Conversation:
         self.first_visible = 0
         """From this item on, every subscriber may see everything."""
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> int:
         """Ends the subscriptions of users who were removed, or of all."""
         for subscriber, found in list(self.subscriptions.items()):
             if delivery.ends_subscriptions or found.user in delivery.removed_users:
                 found.removed_seq = max(found.removed_seq, delivery.version)
                 _end(subscriber, found)
+        return 0
 
     def show(self, feed: ConflatedFeed) -> None:
         """There are no feeds: pushes of the conversation are sent by the hub."""

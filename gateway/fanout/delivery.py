@@ -1,4 +1,4 @@
-"""A push on its way to the subscribers of a topic."""
+"""A push on its way to the subscribers of a topic, or of several."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class Delivery(NamedTuple):
-    """See `Delivery` in the contract of the node. A tuple, because fan-out makes very many and sessions buffer them."""
+    """See `Delivery` in the contract of the node. A tuple, because fan-out makes very many and sessions buffer them.
+
+    One object is shared by the buffers of all sessions that it goes to.
+    """
 
     tenant: str
     topic: str
@@ -23,8 +26,21 @@ class Delivery(NamedTuple):
     """Users whose subscriptions of the conversation end before the push is sent."""
     ends_subscriptions: bool = False
     """Whether those of all users end."""
+    other_topics: tuple[str, ...] = ()
+    """Further topics of the tenant that get the same push."""
+
+    def on(self, topic: str) -> Delivery:
+        """The delivery as that of one of its topics."""
+        if topic == self.topic and not self.other_topics:
+            return self
+        return self._replace(topic=topic, other_topics=())
 
 
 def order_key_of(delivery: Delivery) -> str:
     """The key of the order: a delivery whose version is not above the last one of its topic and key is a repetition."""
     return delivery.order_key or delivery.key
+
+
+def topic_of_user(user: str) -> str:
+    """The topic of a user: the only one that durable pushes come on."""
+    return f"users/{user}"

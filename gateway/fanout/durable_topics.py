@@ -1,4 +1,4 @@
-"""Topics with durable pushes: their subscribers here, their recent pushes, and the nodes that receive them.
+"""Topics with durable pushes: which there are here, what is delivered to them, and the nodes that receive them.
 
 Other pushes on such a topic are sent to the subscribers there are, and not kept.
 """
@@ -6,7 +6,6 @@ Other pushes on such a topic are sent to the subscribers there are, and not kept
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import TypeVar
@@ -16,42 +15,23 @@ import structlog
 from gateway.config import ResumeLimits
 from gateway.contracts.tables import Tables
 from gateway.fanout.codec import PushReader
-from gateway.fanout.confirmations import Confirmations, Receivers, Wait
+from gateway.fanout.confirmations import Confirmations, Wait
 from gateway.fanout.delivery import Delivery, order_key_of
+from gateway.fanout.durable_topic import DurableTopic
 from gateway.fanout.feed import ConflatedFeed, Update
 from gateway.fanout.senders import Senders
 from gateway.fanout.subscriber import DurableSubscriber
+from gateway.metrics import count
 from gateway.ports import Directory
 
 log = structlog.get_logger()
 _Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
 TopicName = tuple[str, str]
 """Tenant and topic."""
 NODE_LEFT = -1
 """The version of a marker that says that a node no longer receives the topic."""
 # Seconds for which a topic without subscribers stays subscribed where a sender does not confirm it.
 _MAX_UNCONFIRMED = 60.0
-
-
-class _Topic(Receivers):
-    __slots__ = ("idle_since", "recent", "subscribers", "unkept_versions", "unsure_until", "versions")
-
-    def __init__(self, unsure_until: float) -> None:
-        super().__init__()
-        self.subscribers: list[DurableSubscriber] = []
-        self.unsure_until = unsure_until
-        """Until then the senders may not know yet that this node subscribes to the topic again."""
-        self.idle_since = 0.0
-        """When the last subscriber unsubscribed."""
-        # The rest is created when it is needed: most topics are quiet.
-        self.recent: OrderedDict[str, tuple[float, Delivery]] | None = None
-        self.versions: OrderedDict[str, int] | None = None
-        self.unkept_versions: OrderedDict[str, int] | None = None
-
-    def mark_gap(self) -> None:
-        for subscriber in self.subscribers:
-            subscriber.mark_gap()
 
 
 class DurableTopics:
@@ -79,7 +59,7 @@ class DurableTopics:
         self._monotonic = monotonic
         self._senders = Senders(senders)
         self._confirmations = Confirmations(node_id, self._senders, limits.confirmation)
-        self._topics: dict[TopicName, _Topic] = {}
+        self._topics: dict[TopicName, DurableTopic] = {}
         # Both with the time of the event, oldest first.
         self._idle: dict[TopicName, float] = {}
         self._unsubscribed: dict[TopicName, float] = {}
@@ -102,7 +82,7 @@ class DurableTopics:
         if topic is None:
             unsubscribed_at = self._unsubscribed.pop((tenant, name), None)
             unsure_until = 0.0 if unsubscribed_at is None else unsubscribed_at + self._limits.linger
-            topic = self._topics[tenant, name] = _Topic(unsure_until)
+            topic = self._topics[tenant, name] = DurableTopic(name, unsure_until)
             self._directory.subscribe(tenant, name)
         self._idle.pop((tenant, name), None)
         if subscriber not in topic.subscribers:
@@ -118,40 +98,32 @@ class DurableTopics:
             topic.idle_since = self._idle[tenant, name] = self._monotonic()
 
     def deliver(self, stream: object, delivery: Delivery) -> int:
-        """Delivers a push that arrived on a stream; returns the number of its subscribers."""
-        topic = self._topics.get((delivery.tenant, delivery.topic))
-        if topic is None:
+        """Delivers a push that arrived on a stream to its topics; returns the number of their subscribers."""
+        topics = self._found(delivery.tenant, (delivery.topic, *delivery.other_topics))
+        if not topics:
             return 0
         if not delivery.type:
-            self._apply_marker(stream, topic, delivery)
+            for topic in topics:
+                self._apply_marker(stream, topic, delivery)
             return 0
+        if not self._reader.is_readable(delivery):
+            return 0
+        order_key, limits = order_key_of(delivery), self._limits
         if delivery.type not in self._durable_pushes:
-            return self._deliver_unkept(topic, delivery)
-        if topic.recent is None or topic.versions is None:
-            topic.recent, topic.versions = OrderedDict(), OrderedDict()
-        recent, versions, order_key = topic.recent, topic.versions, order_key_of(delivery)
-        if versions.get(order_key, -1) >= delivery.version or not self._reader.is_readable(delivery):
-            return 0
-        _put(versions, order_key, delivery.version, self._limits.order_keys)
-        _put(recent, delivery.key, (self._monotonic(), delivery), self._limits.recent)
-        subscribers = list(topic.subscribers)
-        for subscriber in subscribers:
-            subscriber.deliver(delivery)
+            version = delivery.version
+            topics = [topic for topic in topics if topic.accepts_unkept(order_key, version, limits)]
+            return sum(_show(topic, delivery) for topic in topics)
+        # What is kept of it is shared by all sessions, and needs no list of topics.
+        delivery = delivery.on(delivery.topic)
+        received = self._monotonic(), delivery
+        subscribers = [
+            subscriber
+            for topic in topics
+            if topic.accepts(order_key, received, limits)
+            for subscriber in topic.subscribers
+        ]
+        count("deliveries", sum([subscriber.deliver(delivery) for subscriber in subscribers]))
         return len(subscribers)
-
-    def _deliver_unkept(self, topic: _Topic, delivery: Delivery) -> int:
-        """Delivers a push that is not durable, unless it is older than the last of its order key."""
-        if topic.unkept_versions is None:
-            topic.unkept_versions = OrderedDict()
-        versions, order_key = topic.unkept_versions, order_key_of(delivery)
-        if versions.get(order_key, -1) > delivery.version or not self._reader.is_readable(delivery):
-            return 0
-        _put(versions, order_key, delivery.version, self._limits.order_keys)
-        feed = ConflatedFeed()
-        feed.current = Update(delivery.topic, delivery.type, delivery.payload, delivery.version)
-        for subscriber in list(topic.subscribers):
-            subscriber.show(feed)
-        return len(topic.subscribers)
 
     def follow(self, stream: object, delivery: Delivery) -> bool:
         """Reads a delivery of a topic without durable pushes; returns whether it is a push that is to be sent."""
@@ -168,8 +140,7 @@ class DurableTopics:
     def recent(self, tenant: str, name: str, seconds: float = float("inf")) -> Sequence[Delivery]:
         """The pushes of the last `seconds`, oldest first, only the newest of each key."""
         topic = self._topics.get((tenant, name))
-        since = self._monotonic() - seconds
-        return [delivery for at, delivery in (topic.recent or {}).values() if at >= since] if topic else ()
+        return () if topic is None else topic.recent(self._monotonic() - seconds)
 
     def is_certain(self, tenant: str, name: str) -> bool:
         """Whether what other nodes know of this node's subscription is true: it did not unsubscribe a moment ago, and
@@ -266,7 +237,7 @@ class DurableTopics:
         self._unsubscribed[name] = now
         self._directory.unsubscribe(*name)
 
-    def _found(self, tenant: str, names: Iterable[str]) -> list[_Topic]:
+    def _found(self, tenant: str, names: Iterable[str]) -> list[DurableTopic]:
         return [topic for name in names if (topic := self._topics.get((tenant, name))) is not None]
 
     def _mark_gaps(self) -> None:
@@ -276,18 +247,21 @@ class DurableTopics:
         for topic in self._topics.values():
             topic.mark_gap()
 
-    def _apply_marker(self, stream: object, topic: _Topic, marker: Delivery) -> None:
+    def _apply_marker(self, stream: object, topic: DurableTopic, marker: Delivery) -> None:
         if marker.version == NODE_LEFT:
             self._confirmations.no_longer_receives(topic, marker.key)
         else:
             self._confirmations.receives(stream, topic, marker.key)
 
 
-def _put(entries: OrderedDict[str, _Value], key: str, value: _Value, limit: int) -> None:
-    entries[key] = value
-    entries.move_to_end(key)
-    if len(entries) > limit:
-        entries.popitem(last=False)
+def _show(topic: DurableTopic, delivery: Delivery) -> int:
+    """Sends a push that is not durable to the subscribers there are; returns their number."""
+    feed = ConflatedFeed()
+    feed.current = Update(topic.name, delivery.type, delivery.payload, delivery.version)
+    subscribers = list(topic.subscribers)
+    for subscriber in subscribers:
+        subscriber.show(feed)
+    return len(subscribers)
 
 
 def _until(times: Mapping[_Key, float], moment: float) -> list[_Key]:

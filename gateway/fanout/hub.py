@@ -193,6 +193,13 @@ class Hub:
             sockets = self.durable.deliver(stream, delivery)
             self._sent_since_yield += sockets
             return sockets
+        sockets = 0
+        for topic in (delivery.topic, *delivery.other_topics):
+            sockets += await self._deliver_newest(stream, delivery.on(topic))
+        return sockets
+
+    async def _deliver_newest(self, stream: object, delivery: Delivery) -> int:
+        """Sends an update of one topic, of which only the newest matters."""
         is_conversation = delivery.topic.startswith(CONVERSATIONS)
         if is_conversation and not self.durable.follow(stream, delivery):
             return 0

@@ -15,8 +15,8 @@ class DurableSubscriber(Protocol):
         """Sends the newest update of a feed, now or when the socket is writable."""
         ...
 
-    def deliver(self, delivery: Delivery) -> None:
-        """Accepts a durable push, in the order of its topic."""
+    def deliver(self, delivery: Delivery) -> int:
+        """Accepts a durable push, in the order of its topic; returns the number of sockets that it was written to."""
         ...
 
     def mark_gap(self) -> None:

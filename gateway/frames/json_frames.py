@@ -19,7 +19,7 @@ from gateway.json_codec.errors import INVALID_VALUE, REFUSALS, BadJson, check_ke
 from gateway.json_codec.reader import shape_of
 from gateway.json_codec.values import whole
 from gateway.json_codec.writer import writer_of
-from gateway.websocket.rfc6455 import TEXT, encode_frame
+from gateway.websocket.rfc6455 import TEXT, encode_frame, encode_parts
 from kit.rpc.service_call import Payload, message_of
 from plaudit.gateway.v1 import frames_pb2 as pb
 
@@ -61,9 +61,9 @@ class JsonFrames:
         self._pushes = {
             kind: (message_class(message).FromString, writer_of(message)) for kind, message in tables.pushes.items()
         }
-        # The last push and the JSON of its fields, without the first brace: it may go to many sessions, each with its
-        # own topic and number.
-        self._last_push: tuple[str, bytes, bytes] = ("", b"", b"")
+        # The last push, and the JSON of its type and of its fields without the outer braces: it may go to many
+        # sessions, each with its own topic and number.
+        self._last_push: tuple[str, bytes, bytes, bytes] = ("", b"", b"", b"")
 
     def _add(self, name: str, body: Any, rpc: Rpc | None) -> None:
         shape = shape_of(body, reserved=RESERVED)
@@ -113,17 +113,16 @@ class JsonFrames:
 
     def push(self, topic: str, kind: str, payload: bytes, seq: int = 0) -> bytes:
         """See `frames.frame.Frames`."""
-        last_kind, last_payload, fields = self._last_push
+        last_kind, last_payload, head, fields = self._last_push
         if payload is not last_payload or kind != last_kind:
             fields = self._push_fields(kind, payload)
-            self._last_push = (kind, payload, fields)
-        head: dict[str, Any] = {"type": kind}
+            head = _encode({"type": kind})[:-1]
+            self._last_push = (kind, payload, head, fields)
         if topic:
-            head["topic"] = topic
+            head = b'%b,"topic":%b' % (head, _encode(topic))
         if seq:
-            head["seq"] = seq
-        comma = b"," if len(fields) > 1 else b""
-        return encode_frame(TEXT, _encode(head)[:-1] + comma + fields)
+            head = b'%b,"seq":%d' % (head, seq)
+        return encode_parts(TEXT, head, fields)
 
     def _push_fields(self, kind: str, payload: bytes) -> bytes:
         try:
@@ -131,7 +130,8 @@ class JsonFrames:
             message = parse(payload)
         except (KeyError, DecodeError):
             raise ValueError(f"{kind!r} is no push that is known here, or its message cannot be read") from None
-        return _encode(write(message))[1:]
+        fields = _encode(write(message))[1:]
+        return b"," + fields if len(fields) > 1 else fields
 
     def answer(self, id: int, kind: Answer, message: Message) -> bytes:
         """See `frames.frame.Frames`."""

@@ -34,9 +34,10 @@ class DetachedSession:
         self.replay_buffer = replay_buffer
         self.expires_at = 0.0
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> int:
         """See `subscriber.DurableSubscriber`."""
         self.replay_buffer.add(delivery)
+        return 0
 
     def mark_gap(self) -> None:
         """See `subscriber.DurableSubscriber`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from gateway.fanout.delivery import Delivery, order_key_of
+from gateway.fanout.delivery import Delivery, order_key_of, topic_of_user
 from gateway.sessions.detached_sessions import DetachedSession
 from gateway.sessions.replay_buffer import ReplayBuffer
 
@@ -41,8 +41,9 @@ EMPTY_SNAPSHOT = SessionSnapshot()
 
 def snapshot_of(detached: DetachedSession, topics: Mapping[str, Sequence[Delivery] | None]) -> SessionSnapshot:
     """The snapshot of a session, with the received pushes of its topics."""
-    buffer = detached.replay_buffer
-    return SessionSnapshot(buffer.seq, buffer.truncated_to, tuple(buffer.after(0)), topics)
+    buffer, own_topic = detached.replay_buffer, topic_of_user(detached.user)
+    pushes = tuple((seq, delivery.on(own_topic)) for seq, delivery in buffer.after(0))
+    return SessionSnapshot(buffer.seq, buffer.truncated_to, pushes, topics)
 
 
 def is_valid_seq(seq: int) -> bool:

@@ -85,22 +85,25 @@ class PushSender(ABC):
             self.socket.send(feed.current.encoded(self.frames))
             metrics.count("deliveries", 1)
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> int:
         """See `subscriber.DurableSubscriber`."""
         if self.buffered_during_resume is not None:
-            self.buffered_during_resume.append(delivery)
+            self.buffered_during_resume.append(delivery.on(self.session.own_topic))
             if self.session.opened and len(self.buffered_during_resume) > self._host.config.resume.pushes:
                 self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes wait for the backlog"))
-            return
-        if self.replay_buffer is None:
-            self.replay_buffer = self._host.new_replay_buffer()
-        seq = self.replay_buffer.add(delivery)
-        if self.replay_buffer.truncated_to > self.last_sent_seq:
+            return 0
+        buffer, socket, sent_seq = self.replay_buffer, self.socket, self.last_sent_seq
+        if buffer is None:
+            buffer = self.replay_buffer = self._host.new_replay_buffer()
+        seq = buffer.add(delivery)
+        if buffer.truncated_to > sent_seq:
             self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes are waiting to be read"))
-        elif self.socket.buffered or self.last_sent_seq != seq - 1:
-            self._send_durable()
-        else:
-            self._write_durable(seq, delivery)
+            return 0
+        if sent_seq != seq - 1 or not socket.direct:
+            return self._send_durable()
+        socket.send(self.frames.push(self.session.own_topic, delivery.type, delivery.payload, seq))
+        self.last_sent_seq = seq
+        return 1
 
     def mark_gap(self) -> None:
         """See `subscriber.DurableSubscriber`."""
@@ -119,9 +122,13 @@ class PushSender(ABC):
         self.replay_buffer = replay_buffer
         self.last_sent_seq = seq
         buffered, self.buffered_during_resume = self.buffered_during_resume, None
-        self._send_durable()
+        written = self._send_durable()
         for delivery in buffered or ():
-            self.mark_gap() if delivery is None else self.deliver(delivery)
+            if delivery is None:
+                self.mark_gap()
+            else:
+                written += self.deliver(delivery)
+        metrics.count("deliveries", written)
 
     def hold(self) -> None:
         """Holds durable pushes back until `end_backlog`."""
@@ -158,11 +165,13 @@ class PushSender(ABC):
         if held is None:
             return
         self.socket.send(done)
+        written = 0
         for delivery in held:
             if delivery is None:
                 self.mark_gap()
             elif delivery.type != NEW_MESSAGE or delivery.version > sent.get(delivery.order_key, 0):
-                self.deliver(delivery)
+                written += self.deliver(delivery)
+        metrics.count("deliveries", written)
 
     def abandon_backlog(self) -> None:
         """Where a backlog is not sent completely: marks a gap instead, so that a resume learns of it."""
@@ -196,7 +205,7 @@ class PushSender(ABC):
         pending = self._pending
         if pending is None:
             return
-        self._send_durable()
+        metrics.count("deliveries", self._send_durable())
         if self._merged:
             self.socket.send(self.frames.notice("lag", self._host.session_frames.lag(self._merged)))
             self._merged = 0
@@ -214,21 +223,20 @@ class PushSender(ABC):
             self._pending = None
             self.session.pushes_flushed()
 
-    def _send_durable(self) -> None:
-        """Writes the durable pushes that were not written yet, until the socket is full."""
-        replay_buffer = self.replay_buffer
+    def _send_durable(self) -> int:
+        """Writes the durable pushes that were not written yet, until the socket is full; returns how many."""
+        replay_buffer, written = self.replay_buffer, 0
         if replay_buffer is None:
-            return
+            return 0
+        own_topic = self.session.own_topic
         for seq, delivery in replay_buffer.after(self.last_sent_seq):
             if self.socket.buffered:
                 self._block()
-                return
-            self._write_durable(seq, delivery)
-
-    def _write_durable(self, seq: int, delivery: Delivery) -> None:
-        self.socket.send(self.frames.push(delivery.topic, delivery.type, delivery.payload, seq))
-        self.last_sent_seq = seq
-        metrics.count("deliveries", 1)
+                break
+            self.socket.send(self.frames.push(own_topic, delivery.type, delivery.payload, seq))
+            self.last_sent_seq = seq
+            written += 1
+        return written
 
     def _block(self) -> dict[ConflatedFeed, None]:
         """Records that pushes wait for the socket; returns the pending feeds."""

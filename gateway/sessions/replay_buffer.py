@@ -47,26 +47,32 @@ class ReplayBuffer:
 
     def add(self, delivery: Delivery) -> int:
         """Adds a push; returns its number."""
-        self.seq += 1
-        if self._pushes is None:
-            self._pushes = deque()
-        self._pushes.append((self.seq, delivery))
-        self._resize(_size(delivery))
-        limits, budget = self._limits, self._budget
-        while self._pushes and (
-            len(self._pushes) > limits.pushes or self._size > limits.bytes or budget.used > budget.limit
-        ):
-            self.truncated_to = max(self.truncated_to, self._drop_oldest())
-        return self.seq
+        seq = self.seq = self.seq + 1
+        pushes, limits, budget = self._pushes, self._limits, self._budget
+        if pushes is None:
+            pushes = self._pushes = deque()
+        pushes.append((seq, delivery))
+        size = _size(delivery)
+        self._size += size
+        budget.used += size
+        while pushes and (len(pushes) > limits.pushes or self._size > limits.bytes or budget.used > budget.limit):
+            self.truncated_to = max(self.truncated_to, pushes[0][0])
+            self._free(_size(pushes.popleft()[1]))
+        return seq
 
     def acknowledge(self, seq: int) -> list[Delivery]:
         """Drops all pushes up to and including this number; returns them."""
-        dropped: list[Delivery] = []
-        while self._pushes and self._pushes[0][0] <= seq:
-            dropped.append(self._pushes[0][1])
-            self._drop_oldest()
-        if not self._pushes:
+        pushes = self._pushes
+        if not pushes:
+            return []
+        if pushes[-1][0] <= seq:
             self._pushes = None
+            self._free(self._size)
+            return [delivery for _, delivery in pushes]
+        dropped: list[Delivery] = []
+        while pushes[0][0] <= seq:
+            dropped.append(pushes.popleft()[1])
+        self._free(sum(map(_size, dropped)))
         return dropped
 
     def mark_gap(self) -> None:
@@ -93,15 +99,9 @@ class ReplayBuffer:
         """Drops everything."""
         self.acknowledge(self.seq)
 
-    def _drop_oldest(self) -> int:
-        assert self._pushes
-        seq, delivery = self._pushes.popleft()
-        self._resize(-_size(delivery))
-        return seq
-
-    def _resize(self, change: int) -> None:
-        self._size += change
-        self._budget.used += change
+    def _free(self, size: int) -> None:
+        self._size -= size
+        self._budget.used -= size
 
 
 def _size(delivery: Delivery) -> int:

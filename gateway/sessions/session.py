@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.config import SessionLimits
 from gateway.contracts.close_codes import CloseCode
+from gateway.fanout.delivery import topic_of_user
 from gateway.frames.frame import (
     Acknowledge,
     Call,
@@ -147,7 +148,7 @@ class Session:
     @property
     def own_topic(self) -> str:
         """The topic of the user."""
-        return f"users/{self.user}"
+        return topic_of_user(self.user)
 
     def _resume(self, frame: Resume) -> Sequence[Effect]:
         fault = self._forbidden([topic for topic, _ in frame.topics])

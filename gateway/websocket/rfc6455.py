@@ -1,6 +1,7 @@
 """RFC 6455: the frames a server writes, and the rules for the frames of a client (no I/O)."""
 
 from codecs import IncrementalDecoder, getincrementaldecoder
+from struct import Struct
 from typing import Final
 
 CONTINUATION: Final = 0x0
@@ -22,6 +23,8 @@ _EXTENDED = {126: 2, 127: 8}
 # What IANA has registered for the wire. 1004 is undefined; 1005, 1006 and 1015 exist only in reports.
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
+# The headers of frames up to 125 bytes, up to 64 KiB, and larger ones.
+_short, _medium, _long = Struct("!BB").pack, Struct("!BBH").pack, Struct("!BBQ").pack
 _utf8_decoder = getincrementaldecoder("utf-8")
 
 
@@ -36,12 +39,18 @@ class ProtocolError(Exception):
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """One whole unmasked frame, ready for the wire (section 5.2)."""
-    size = len(payload)
+    return encode_parts(opcode, payload, b"")
+
+
+def encode_parts(opcode: int, head: bytes, tail: bytes) -> bytes:
+    """As `encode_frame`, of a payload in two parts. Where frames have the same second part, it is copied only once for
+    each."""
+    size = len(head) + len(tail)
     if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
+        return b"".join((_short(0x80 | opcode, size), head, tail))
     if size < 0x10000:
-        return bytes((0x80 | opcode, 126, size >> 8, size & 0xFF)) + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return b"".join((_medium(0x80 | opcode, 126, size), head, tail))
+    return b"".join((_long(0x80 | opcode, 127, size), head, tail))
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

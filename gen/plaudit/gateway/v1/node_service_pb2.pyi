@@ -253,7 +253,7 @@ class Delivery(_message.Message):
     @_builtins.property
     def other_topics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Further topics of the tenant that get the same push, each as by a delivery of its own: a message goes to all members
-        on a node in one.
+        on a node in one. They are of the collection of `topic`.
         """
 
     @_builtins.property

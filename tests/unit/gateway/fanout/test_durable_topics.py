@@ -44,8 +44,9 @@ class RecordingSubscriber:
     def __init__(self) -> None:
         self.versions: list[int] = []
 
-    def deliver(self, delivery: Delivery) -> None:
+    def deliver(self, delivery: Delivery) -> int:
         self.versions.append(delivery.version)
+        return 1
 
     def mark_gap(self) -> None:
         self.versions.append(0)
@@ -121,6 +122,18 @@ def test_a_repeated_push_is_dropped_for_every_order_key_and_also_after_a_gap() -
     topics.durable.stream_continues(topics.streams[1], "another sequence")
     topics.deliver(*again, in_order(200, "k0"), own(7, "another target"), stream=1)
     assert topics.subscriber.versions == [*range(1, 200), 0, 200, 7]
+
+
+def test_a_push_on_several_topics_is_new_or_repeated_on_each_of_them() -> None:
+    topics, other = Topics(), RecordingSubscriber()
+    topics.durable.subscribe(other, "acme", "users/u1")
+    topics.deliver(own(1), own(2)._replace(other_topics=("users/u1", "users/away")))
+    topics.deliver(own(2, topic="users/u1"), own(3, topic="users/u1"))
+    assert (topics.subscriber.versions, other.versions) == ([1, 2], [2, 3])
+    assert topics.durable.recent("acme", "users/u1") == [own(2, topic="users/u1"), own(3, topic="users/u1")]
+    topics.deliver(marker(HERE)._replace(other_topics=("users/u1",)), stream=0)
+    topics.deliver(marker(HERE)._replace(other_topics=("users/u1",)), stream=1)
+    assert topics.durable.is_confirmed("acme", "users/u1")
 
 
 def test_an_unreadable_push_is_dropped_before_it_is_numbered() -> None:
