@@ -65,7 +65,7 @@ class SingleProcess:
         """See `gateway.ports.Directory`."""
         return LeaseStatus(1, 0.0, 0.0, True)
 
-    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
+    def opened(self, session_id: str, tenant: str, user: str, device: str, *, token_issued: int | None = None) -> None:
         """See `gateway.ports.Directory`."""
 
     def closed(self, session_id: str) -> None:

@@ -66,8 +66,9 @@ class Directory(Protocol):
         """Calls back with the ids of sessions whose user has logged out their device."""
         ...
 
-    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
-        """Registers a session that opened here, or moved here from another node."""
+    def opened(self, session_id: str, tenant: str, user: str, device: str, *, token_issued: int | None = None) -> None:
+        """Registers a session that opened here, or moved here from another node. `token_issued`: when its token was, in
+        Unix seconds; 0: the token does not say."""
         ...
 
     def closed(self, session_id: str) -> None:

@@ -16,6 +16,7 @@ from session_registry import metrics
 from session_registry.adapters.cassandra_lease import CassandraLease
 from session_registry.adapters.mesh_leader import MeshLeader
 from session_registry.adapters.redis_lease import RedisLease
+from session_registry.adapters.redis_log_outs import RedisLogOuts
 from session_registry.adapters.redis_routes import RedisRoutes
 from session_registry.adapters.single_node import SingleNodeLeadership
 from session_registry.config import Config
@@ -43,8 +44,8 @@ async def opened(
     """Runs everything but the server for the block. Nothing is kept on disk.
 
     With an engine, this registry is one of several that elect a leader, in Cassandra where there is one, as soon as
-    `address` returns the address it serves at; `mesh` leads to the others. Without, it is the only one. Routes are kept
-    in Redis, if at all.
+    `address` returns the address it serves at; `mesh` leads to the others. Without, it is the only one. Routes and log
+    outs are kept in Redis, if at all.
     """
     clock = clock or SystemClock()
     leadership: Leadership = SingleNodeLeadership(clock)
@@ -58,7 +59,9 @@ async def opened(
     if store is not None:
         leadership = LeaseLeadership(store, clock, name=new_id(), address=address, seconds=seconds)
     routes = RedisRoutes(redis, config.route_seconds) if redis is not None else None
-    elected = ElectedRegistry(config, clock, leadership, routes, MeshLeader(mesh) if mesh is not None else None)
+    log_outs = RedisLogOuts(redis, config.token_seconds) if redis is not None else None
+    leader = MeshLeader(mesh) if mesh is not None else None
+    elected = ElectedRegistry(config, clock, leadership, routes, leader, log_outs)
     metrics.show(elected.sizes)
     add = pb_grpc.add_SessionRegistryServiceServicer_to_server
     async with background(elected.campaign()):

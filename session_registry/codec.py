@@ -25,7 +25,15 @@ def update_from_pb(request: pb.AttachRequest) -> NodeUpdate:
     return NodeUpdate(
         closed=tuple(request.closed),
         opened=tuple(
-            Session(one.session_id, one.tenant, one.user, one.device, epoch=one.epoch) for one in request.opened
+            Session(
+                one.session_id,
+                one.tenant,
+                one.user,
+                one.device,
+                epoch=one.epoch,
+                issued=one.token_issue_seconds if one.HasField("token_issue_seconds") else None,
+            )
+            for one in request.opened
         ),
         unsubscribed=tuple(Topic(one.tenant, one.name) for one in request.unwanted),
         subscribed=tuple(Topic(one.tenant, one.name) for one in request.wanted),

@@ -32,6 +32,12 @@ class Config(BaseModel):
     route_seconds: float = Field(
         default=21_600.0, ge=60, description="How long a route is kept that is not written again."
     )
+    token_seconds: float = Field(
+        default=31_622_400.0,
+        ge=1,
+        le=31_622_400,
+        description="How long a log out is remembered: at least the longest life of a token of a user.",
+    )
     sweep_seconds: float = Field(default=0.1, gt=0, le=10, description="Interval between checks of leases.")
     max_nodes: int = Field(default=1_000, ge=1, description="Most nodes attached at a time.")
     max_sessions: int = Field(default=500_000, ge=1, description="Most sessions of one node.")

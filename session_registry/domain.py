@@ -37,7 +37,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connection of one device. `epoch` 0: a new login, which has none yet."""
+    """One connection of one device. `epoch` 0: a new login, which has none yet. `issued`: when its token was, in whole
+    Unix seconds; 0: the token does not say; None: its node does not."""
 
     session_id: str
     tenant: str
@@ -45,6 +46,7 @@ class Session:
     device: str
     node_id: str = ""
     epoch: int = 0
+    issued: int | None = None
 
     @property
     def device_key(self) -> DeviceKey:
@@ -99,13 +101,15 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Effects:
     """The effects of an operation: sessions granted to their node, sessions fenced, changes for watchers, and sessions
-    that ended by themselves or with their node, and those whose user has logged out their device."""
+    that ended by themselves or with their node, and those whose user has logged out their device. Those `refused` are
+    granted, too, and never own their device: their token is older than a log out."""
 
     granted: tuple[Session, ...] = ()
     fenced: tuple[Session, ...] = ()
     delta: Delta = Delta()
     ended: tuple[Session, ...] = ()
     logged_out: tuple[Session, ...] = ()
+    refused: tuple[Session, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

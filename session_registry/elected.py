@@ -17,7 +17,8 @@ from session_registry import metrics
 from session_registry.config import Config
 from session_registry.domain import FoundSessions, Node, Term
 from session_registry.errors import NotLeader
-from session_registry.ports import LeaderCalls, Leadership, Routes
+from session_registry.log_out_writer import LogOutWriter
+from session_registry.ports import LeaderCalls, Leadership, LogOutStore, Routes
 from session_registry.route_writer import RouteWriter
 from session_registry.service import Registry
 
@@ -34,8 +35,12 @@ class ElectedRegistry:
         leadership: Leadership,
         routes: Routes | None,
         leader_calls: LeaderCalls | None = None,
+        log_outs: LogOutStore | None = None,
     ) -> None:
-        """`leader_calls` None: what only the leader can do is refused elsewhere."""
+        """`leader_calls` None: what only the leader can do is refused elsewhere. `log_outs` None: they are
+        remembered in memory alone."""
+        self._log_outs = log_outs
+        self._log_out_writer: LogOutWriter | None = None
         self._leader_calls = leader_calls
         self._config = config
         self._clock = clock
@@ -78,11 +83,18 @@ class ElectedRegistry:
         return [bool(one.sessions) for one in found], any(one.from_routes for one in found)
 
     async def end_sessions(self, who: Caller, device: str, except_device: str) -> int:
-        """Ends sessions of the caller, at the registry that leads; returns how many. Raises Invalid, Unavailable."""
+        """Ends sessions of the caller, at the registry that leads, and stores that; returns how many. Raises Invalid,
+        Unavailable, OutcomeUnknown, LimitReached."""
         if not who.user:
             raise Invalid("say for whom: the sessions are those of a user", field="user")
         try:
-            return self.registry().end_sessions(who.tenant, who.user, device=device, except_device=except_device)
+            registry, writer = self.registry(), self._log_out_writer
+            ended = registry.end_sessions(who.tenant, who.user, device=device, except_device=except_device)
+            if writer is not None:
+                await writer.write((who.tenant, who.user))
+            # A later leader begins after this one, and reads what was stored before.
+            registry.check()
+            return ended
         except NotLeader:
             leader = self._leadership.leader()
             if self._leader_calls is None or not leader:
@@ -97,7 +109,9 @@ class ElectedRegistry:
     async def lead(self, term: Term) -> AsyncIterator[None]:
         """Leads for the block."""
         log.info("registry leads", term=term.number)
-        writer = RouteWriter(self._routes, term, self._config.route_seconds / 3) if self._routes is not None else None
+        writer = None
+        if self._routes is not None:
+            writer = RouteWriter(self._routes, term, self._config.route_seconds / 3, self._on_routes_lost)
         registry = self._registry = Registry(
             self._config,
             self._clock,
@@ -110,6 +124,9 @@ class ElectedRegistry:
         metrics.LEADS.set(1)
         self.began.set()
         loops = [registry.sweep()]
+        if self._log_outs is not None:
+            self._log_out_writer = LogOutWriter(self._log_outs, term, registry, self._clock)
+            loops.append(run_with_backoff("log outs", self._log_out_writer.run, ceiling=0.5))
         if writer is not None:
             loops += [
                 run_with_backoff("routes", writer.run, ceiling=0.5),
@@ -121,7 +138,7 @@ class ElectedRegistry:
         finally:
             log.info("registry leads no longer", term=term.number)
             self._highest = self.highest_epoch()
-            self._registry = None
+            self._registry = self._log_out_writer = None
             metrics.LEADS.set(0)
             registry.stop(NotLeader(self._leadership.leader()))
 
@@ -138,6 +155,11 @@ class ElectedRegistry:
     def sizes(self) -> tuple[int, int, int]:
         """How many nodes, sessions and topics (each counted per node that subscribes) are known here."""
         return (0, 0, 0) if self._registry is None else self._registry.sizes()
+
+    def _on_routes_lost(self) -> None:
+        """The store of routes was emptied, and log outs are in the same one."""
+        if self._log_out_writer is not None:
+            self._log_out_writer.lost()
 
     async def _previous_nodes(self) -> tuple[Node, ...]:
         if self._routes is None:

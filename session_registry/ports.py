@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 from kit.auth.caller import Caller
+from kit.tenant_keys import UserKey
 from session_registry.domain import Node, Session, Term
 from session_registry.lease import Lease
+from session_registry.log_outs import LogOutRecord
 
 Lead = Callable[[Term], AbstractAsyncContextManager[None]]
 
@@ -118,6 +120,23 @@ class Routes(Protocol):
 
     async def nodes(self) -> Sequence[Node]:
         """The nodes as the last leader knew them."""
+        ...
+
+
+class LogOutStore(Protocol):
+    """Keeps log outs from one leader to the next. All methods raise `kit.errors.Unavailable` where the store cannot be
+    reached, those that write also `OutcomeUnknown`; they may be repeated."""
+
+    async def write(self, term: Term, records: Mapping[UserKey, LogOutRecord]) -> bool:
+        """Replaces the records of these users; False, with nothing done, where a later term has written."""
+        ...
+
+    async def remove(self, term: Term, users: Sequence[UserKey]) -> bool:
+        """Removes the records of these users; False as above."""
+        ...
+
+    async def read(self) -> Mapping[UserKey, LogOutRecord]:
+        """The records of all users."""
         ...
 
 

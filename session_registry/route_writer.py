@@ -23,8 +23,10 @@ _CHECK_SECONDS = 1.0
 class RouteWriter:
     """The changes of one term that wait to be written. Writing a change twice is harmless."""
 
-    def __init__(self, routes: Routes, term: Term, refresh: float) -> None:
-        """`refresh`: interval in seconds at which all routes are written again, before they expire."""
+    def __init__(self, routes: Routes, term: Term, refresh: float, on_lost: Callable[[], None] = lambda: None) -> None:
+        """`refresh`: interval in seconds at which all routes are written again, before they expire. `on_lost` is called
+        where what was written is lost."""
+        self._on_lost = on_lost
         self._routes = routes
         self._term = term
         self._refresh = refresh
@@ -52,7 +54,8 @@ class RouteWriter:
         for node in effects.delta.up:
             self._nodes[node.node_id] = node
             self._changed_nodes[node.node_id] = NodeChange(node, live=True)
-        lost = set(effects.fenced)
+        # A refused session never owned its device: another one may, whose route stays.
+        lost = {*effects.fenced, *effects.refused}
         for session in effects.granted:
             if session not in lost:
                 self._add(session, live=True)
@@ -103,6 +106,7 @@ class RouteWriter:
             log.warning("routes are lost; writing all again")
             self._begin = True
             self._rewrite.set()
+            self._on_lost()
         elif written is Written.DONE:
             self._begin = False
         return written is not Written.DEPOSED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -13,10 +13,12 @@ import structlog
 
 from kit.clock import Clock
 from kit.errors import Unavailable
+from kit.tenant_keys import UserKey
 from session_registry import metrics
 from session_registry.config import Config
 from session_registry.domain import FIRST_TERM, Delta, Effects, Instant, Limits, Node, NodeUpdate, Session, Term
 from session_registry.errors import LeaseExpired, LimitReached, NotLeader, Replaced, WatchLagged
+from session_registry.log_outs import LogOutRecord, LogOuts
 from session_registry.ports import Leadership
 from session_registry.response_queue import NodeResponse, ResponseQueue
 from session_registry.table import Table
@@ -144,12 +146,25 @@ class Registry:
         return self._table.sessions_of(tenant, user)
 
     def end_sessions(self, tenant: str, user: str, *, device: str = "", except_device: str = "") -> int:
-        """Ends the session of a device or, where none is named, of all devices but one; returns how many. Raises
-        NotLeader."""
+        """Ends the session of a device or, where none is named, of all devices but one; returns how many. From now on
+        tokens of those devices that were issued before now open no session. Raises NotLeader, LimitReached."""
         self.check()
-        effects = self._table.end_sessions(tenant, user, device=device, except_device=except_device)
+        now = self._clock.now()
+        until = now + self._config.token_seconds
+        effects = self._table.end_sessions(
+            tenant, user, at=now, until=until, device=device, except_device=except_device
+        )
         self._apply_effects(effects)
         return len(effects.logged_out)
+
+    @property
+    def log_outs(self) -> LogOuts:
+        """The log outs that still refuse tokens."""
+        return self._table.log_outs
+
+    def restore_log_outs(self, records: Mapping[UserKey, LogOutRecord]) -> None:
+        """Adds log outs that an earlier leader recorded, and ends the sessions that they refuse."""
+        self._apply_effects(self._table.restore_log_outs(records))
 
     def expire(self) -> None:
         """Removes the nodes whose lease is over."""
@@ -228,7 +243,7 @@ class Registry:
     def _apply_effects(self, effects: Effects) -> None:
         for node_id, session_ids in _by_node(effects.fenced):
             self._links[node_id].responses.fence(session_ids)
-        for node_id, session_ids in _by_node(effects.logged_out):
+        for node_id, session_ids in _by_node((*effects.logged_out, *effects.refused)):
             self._links[node_id].responses.log_out(session_ids)
         if effects.delta:
             for watcher in [one for one in self._watchers if not one.add(effects.delta)]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from kit.tenant_keys import UserKey
 from session_registry.domain import (
     Delta,
     DeviceKey,
@@ -18,6 +19,7 @@ from session_registry.domain import (
     Topic,
 )
 from session_registry.errors import LeaseExpired, LimitReached, Replaced
+from session_registry.log_outs import LogOutRecord, LogOuts
 
 
 def next_epoch(previous: int, micros: int) -> int:
@@ -45,7 +47,8 @@ class Table:
         self._limits = limits or Limits()
         self._epoch = epoch
         self._nodes: dict[str, _Attached] = {}
-        self._users: dict[tuple[str, str], dict[DeviceKey, Session]] = {}
+        self._users: dict[UserKey, dict[DeviceKey, Session]] = {}
+        self.log_outs = LogOuts()
 
     def attach(self, node: Node, at: Instant) -> tuple[Node, Effects]:
         """Begins a lease and returns the node with its epoch. Drops what an earlier attachment of the same id held.
@@ -83,21 +86,31 @@ class Table:
         granted: list[Session] = []
         fenced: list[Session] = []
         ended: list[Session] = []
+        refused: list[Session] = []
         for session_id in update.closed:
             session = attached.sessions.get(session_id)
             if session is not None:
                 self._remove(session)
                 ended.append(session)
         for session in update.opened:
-            self._open(attached, session, at, granted, fenced, ended)
+            self._open(attached, session, at, granted, fenced, ended, refused)
         interests = [
             *(Interest(node_id, topic, False) for topic in _removed(attached.topics, update.unsubscribed)),
             *(Interest(node_id, topic, True) for topic in _added(attached.topics, update.subscribed)),
         ]
-        return Effects(tuple(granted), tuple(fenced), Delta(interests=tuple(interests)), tuple(ended))
+        delta = Delta(interests=tuple(interests))
+        return Effects(tuple(granted), tuple(fenced), delta, tuple(ended), refused=tuple(refused))
 
-    def end_sessions(self, tenant: str, user: str, *, device: str = "", except_device: str = "") -> Effects:
-        """Ends the session of a device of a user or, where none is named, those of all devices but one."""
+    def end_sessions(
+        self, tenant: str, user: str, *, at: float, until: float, device: str = "", except_device: str = ""
+    ) -> Effects:
+        """Ends the session of a device of a user or, where none is named, those of all devices but one. Until `until`
+        their tokens of `at` or before open no other one; both in Unix seconds. Raises LimitReached."""
+        record = self.log_outs.of((tenant, user))
+        record = (
+            record.with_device(device, int(at), until) if device else record.with_all_but(except_device, int(at), until)
+        )
+        self.log_outs.set((tenant, user), record)
         sessions = self._users.get((tenant, user), {}).values()
         if device:
             over = tuple(session for session in sessions if session.device == device)
@@ -106,6 +119,16 @@ class Table:
         for session in over:
             self._remove(session)
         return Effects(logged_out=over)
+
+    def restore_log_outs(self, records: Mapping[UserKey, LogOutRecord]) -> Effects:
+        """Adds records of an earlier leader, and ends the sessions that they refuse."""
+        over: list[Session] = []
+        for user, record in records.items():
+            self.log_outs.set(user, self.log_outs.of(user).merged(record))
+            over += [one for one in self._users.get(user, {}).values() if self.log_outs.refuses(one)]
+        for session in over:
+            self._remove(session)
+        return Effects(logged_out=tuple(over))
 
     def leave(self, node_id: str, epoch: int) -> Effects:
         """Removes a node with all it holds; does nothing where it is gone or has attached again."""
@@ -185,6 +208,7 @@ class Table:
         granted: list[Session],
         fenced: list[Session],
         ended: list[Session],
+        refused: list[Session],
     ) -> None:
         # No registry can have assigned an epoch above the ceiling: it comes from a fast clock, and is replaced.
         reported = session.epoch if session.epoch <= at.ceiling else 0
@@ -196,12 +220,16 @@ class Table:
             session.device,
             attached.node.node_id,
             reported or self._epoch,
+            session.issued,
         )
         granted.append(session)
         earlier = attached.sessions.get(session.session_id)
         if earlier is not None:  # the node replaced it itself, so there is no one to fence
             self._remove(earlier)
             ended.append(earlier)
+        if self.log_outs.refuses(session):
+            refused.append(session)
+            return
         key = session.device_key
         devices = self._users.setdefault((session.tenant, session.user), {})
         owner = devices.get(key)

@@ -148,6 +148,7 @@ class Admission:
         expires = expiry_of(self._clock, principal, now)
         limits, monotonic = self._config.session, self._clock.monotonic()
         session = Session(principal.tenant, principal.subject, expires, limits, monotonic, principal.scopes)
+        session.token_issued = int(principal.issued)
         return partial(make_handler, session, principal.token_id)
 
     def _authenticate_again(self, token: str, make_handler: Callable[[Session, str], SocketHandler]) -> SocketHandler:

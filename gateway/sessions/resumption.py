@@ -203,7 +203,9 @@ class Resumption:
         """Registers the session as one of this node."""
         session = connection.session
         if claim.session_id in self._sessions:
-            self._sessions.directory.opened(claim.session_id, session.tenant, session.user, claim.device)
+            self._sessions.directory.opened(
+                claim.session_id, session.tenant, session.user, claim.device, token_issued=session.token_issued
+            )
 
     def _keep_unanswered(
         self,

@@ -56,6 +56,7 @@ class Session:
         "resuming",
         "scopes",
         "tenant",
+        "token_issued",
         "topics",
         "user",
     )
@@ -73,6 +74,8 @@ class Session:
         self.user = user
         self.scopes = scopes
         """Of the token."""
+        self.token_issued = 0
+        """When the token that opens the session was issued, in Unix seconds; 0: it does not say."""
         self.opened = False
         """Whether `hello` or `resume` was accepted."""
         self.resuming = False

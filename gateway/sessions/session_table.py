@@ -48,7 +48,9 @@ class SessionTable:
         """Opens a new session on a connection."""
         self.attach(connection, new_id(), device)
         session = connection.session
-        self.directory.opened(connection.session_id, session.tenant, session.user, device)
+        self.directory.opened(
+            connection.session_id, session.tenant, session.user, device, token_issued=session.token_issued
+        )
 
     def attach(self, connection: Connection, session_id: str, device: str) -> None:
         """Attaches a session, new or resumed, to a connection."""

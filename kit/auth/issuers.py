@@ -104,6 +104,7 @@ class _Issuer:
             scopes=named.intersection(settings.user_scopes if scopes is None else scopes) or NO_SCOPES,
             expires=expires,
             token_id=token_id,
+            issued=time_of(claims["iat"]) if "iat" in claims else 0.0,
         )
 
 

@@ -42,7 +42,8 @@ UNCHECKED = {f"verify_{name}": False for name in ("exp", "nbf", "iat", "aud", "s
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The identity in a token: a user, or, where `service`, a service. `expires` is in Unix seconds.
+    """The identity in a token: a user, or, where `service`, a service. `expires` and `issued` are in Unix seconds; 0:
+    the token does not say when it was issued.
 
     A node is a service with the scope `node`, which no other token may have; its token is valid for one `method` only.
     """
@@ -54,6 +55,7 @@ class Principal:
     expires: float
     token_id: str
     method: str = ""
+    issued: float = 0.0
 
 
 class ForeignIssuers(Protocol):
@@ -208,6 +210,7 @@ def _principal(claims: dict[str, Any], now: float) -> Principal:
         expires=expires,
         token_id=_identifier(claims["jti"]),
         method=method,
+        issued=issued,
     )
     if expires <= now:
         raise ExpiredTokenRefused("expired")

@@ -71,9 +71,10 @@ class Registration:
         already."""
         self._on_logged_out = callback
 
-    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
-        """A session was opened: it owns its device until a later login."""
-        self._state.opened(session_id, tenant, user, device, int(self._clock.now() * 1_000_000))
+    def opened(self, session_id: str, tenant: str, user: str, device: str, *, token_issued: int | None = None) -> None:
+        """A session was opened: it owns its device until a later login. `token_issued`: when its token was, in Unix
+        seconds; 0: the token does not say."""
+        self._state.opened(session_id, tenant, user, device, int(self._clock.now() * 1_000_000), token_issued)
         self._wake.set()
 
     def closed(self, session_id: str) -> None:

@@ -23,6 +23,7 @@ class _Session:
     opened: int
     epoch: int = 0
     sent: bool = False
+    token_issued: int | None = None
 
 
 class RegistrationState:
@@ -43,9 +44,12 @@ class RegistrationState:
         """Number of sessions."""
         return len(self._sessions)
 
-    def opened(self, session_id: str, tenant: str, user: str, device: str, micros: int) -> None:
-        """Adds a session, opened at `micros` since 1970; replaces one of the same id."""
-        self._sessions[session_id] = _Session(tenant, user, device, micros)
+    def opened(
+        self, session_id: str, tenant: str, user: str, device: str, micros: int, token_issued: int | None = None
+    ) -> None:
+        """Adds a session, opened at `micros` since 1970; replaces one of the same id. `token_issued` in Unix
+        seconds."""
+        self._sessions[session_id] = _Session(tenant, user, device, micros, token_issued=token_issued)
         self._changed_sessions[session_id] = None
 
     def closed(self, session_id: str) -> None:
@@ -129,7 +133,12 @@ class RegistrationState:
         epoch = session.epoch or (session.opened if session.sent else 0)
         request.opened.append(
             session_pb2.Session(
-                session_id=session_id, tenant=session.tenant, user=session.user, device=session.device, epoch=epoch
+                session_id=session_id,
+                tenant=session.tenant,
+                user=session.user,
+                device=session.device,
+                epoch=epoch,
+                token_issue_seconds=session.token_issued,
             )
         )
         session.sent = True

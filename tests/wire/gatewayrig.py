@@ -126,7 +126,7 @@ class RecordingDirectory:
     def on_logged_out(self, callback: Callable[[Sequence[str]], None]) -> None:
         self.log_out = callback
 
-    def opened(self, session_id: str, tenant: str, user: str, device: str) -> None:
+    def opened(self, session_id: str, tenant: str, user: str, device: str, *, token_issued: int | None = None) -> None:
         self.events.append(("opened", session_id, tenant, user, device))
 
     def closed(self, session_id: str) -> None:

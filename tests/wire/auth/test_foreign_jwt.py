@@ -83,7 +83,9 @@ async def test_a_valid_token_is_that_of_a_user_without_scopes(keys: Keys, key: A
         claims = provider.claims(scope="act-as node tenants audit", kind="service", tenant="other", method="/x")
         token = provider.token(claims, key=key, algorithm=algorithm, kid=kid)
         principal = await verified(verifier, token)
-        assert principal == Principal("acme", "auth0~7calice", False, frozenset(), NOW + 3605.0, fingerprint(token))
+        user, issued = "auth0~7calice", NOW - 60
+        assert principal == Principal("acme", user, False, frozenset(), NOW + 3605.0, fingerprint(token), issued=issued)
+        assert (await verified(verifier, provider.token(provider.claims("iat")))).issued == 0
 
 
 @pytest.mark.parametrize("case", CASES)

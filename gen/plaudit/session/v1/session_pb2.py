@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/session/v1/session.proto\x12\x12plaudit.session.v1\"\xbd\x01\n\x04Node\x12\x37\n\x07node_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06nodeId\x12$\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\xff\x01R\x07\x61\x64\x64ress\x12@\n\x08services\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10@\"\x1ar\x18\x32\x16^[A-Za-z0-9_.]{1,128}$R\x08services\x12\x14\n\x05\x65poch\x18\x04 \x01(\x03R\x05\x65poch\"\xae\x02\n\x07Session\x12=\n\nsession_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tsessionId\x12\x36\n\x06tenant\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\x36\n\x06\x64\x65vice\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x17\n\x07node_id\x18\x05 \x01(\tR\x06nodeId\x12\'\n\x05\x65poch\x18\x06 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x10\x80\x80\x80\x80\x80\x80\x80\x80@(\x00R\x05\x65poch\"z\n\x05Topic\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x39\n\x04name\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x04name\"w\n\x04User\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userIdB8\n\x16\x63om.plaudit.session.v1P\x01Z\x1cplaudit/session/v1;sessionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n plaudit/session/v1/session.proto\x12\x12plaudit.session.v1\"\xbd\x01\n\x04Node\x12\x37\n\x07node_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06nodeId\x12$\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\xff\x01R\x07\x61\x64\x64ress\x12@\n\x08services\x18\x03 \x03(\tB$\xbaH!\x92\x01\x1e\x10@\"\x1ar\x18\x32\x16^[A-Za-z0-9_.]{1,128}$R\x08services\x12\x14\n\x05\x65poch\x18\x04 \x01(\x03R\x05\x65poch\"\x8d\x03\n\x07Session\x12=\n\nsession_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\tsessionId\x12\x36\n\x06tenant\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\x36\n\x06\x64\x65vice\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x06\x64\x65vice\x12\x17\n\x07node_id\x18\x05 \x01(\tR\x06nodeId\x12\'\n\x05\x65poch\x18\x06 \x01(\x03\x42\x11\xbaH\x0e\"\x0c\x10\x80\x80\x80\x80\x80\x80\x80\x80@(\x00R\x05\x65poch\x12\x45\n\x13token_issue_seconds\x18\x07 \x01(\x03\x42\x10\xbaH\r\"\x0b\x10\x80\x80\x80\x80\x80\x80\x80\x10(\x00H\x00R\x11tokenIssueSeconds\x88\x01\x01\x42\x16\n\x14_token_issue_seconds\"z\n\x05Topic\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x39\n\x04name\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[a-z]+/[A-Za-z0-9_.~-]{1,64}$R\x04name\"w\n\x04User\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userIdB8\n\x16\x63om.plaudit.session.v1P\x01Z\x1cplaudit/session/v1;sessionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['device']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
   _globals['_SESSION'].fields_by_name['epoch']._loaded_options = None
   _globals['_SESSION'].fields_by_name['epoch']._serialized_options = b'\272H\016\"\014\020\200\200\200\200\200\200\200\200@(\000'
+  _globals['_SESSION'].fields_by_name['token_issue_seconds']._loaded_options = None
+  _globals['_SESSION'].fields_by_name['token_issue_seconds']._serialized_options = b'\272H\r\"\013\020\200\200\200\200\200\200\200\020(\000'
   _globals['_TOPIC'].fields_by_name['tenant']._loaded_options = None
   _globals['_TOPIC'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_TOPIC'].fields_by_name['name']._loaded_options = None
@@ -59,9 +61,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODE']._serialized_start=57
   _globals['_NODE']._serialized_end=246
   _globals['_SESSION']._serialized_start=249
-  _globals['_SESSION']._serialized_end=551
-  _globals['_TOPIC']._serialized_start=553
-  _globals['_TOPIC']._serialized_end=675
-  _globals['_USER']._serialized_start=677
-  _globals['_USER']._serialized_end=796
+  _globals['_SESSION']._serialized_end=646
+  _globals['_TOPIC']._serialized_start=648
+  _globals['_TOPIC']._serialized_end=770
+  _globals['_USER']._serialized_start=772
+  _globals['_USER']._serialized_end=891
 # @@protoc_insertion_point(module_scope)

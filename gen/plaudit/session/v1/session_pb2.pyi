@@ -66,6 +66,7 @@ class Session(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     NODE_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    TOKEN_ISSUE_SECONDS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Unique among all sessions ever. A session that moves to another node takes its id with it."""
     tenant: _builtins.str
@@ -80,6 +81,10 @@ class Session(_message.Message):
     """Of two sessions of one device the one with the larger epoch owns it. 0 in a request: a new login, to which the
     registry gives the largest epoch so far. Above 0: told again after a break, with the epoch it was given.
     """
+    token_issue_seconds: _builtins.int
+    """When the token of the session was issued, in seconds since 1970. 0: the token does not say. Not set: the node is older
+    than this field.
+    """
     def __init__(
         self,
         *,
@@ -89,12 +94,15 @@ class Session(_message.Message):
         device: _builtins.str = ...,
         node_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        token_issue_seconds: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_token_issue_seconds", b"_token_issue_seconds", "token_issue_seconds", b"token_issue_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "epoch", b"epoch", "node_id", b"node_id", "session_id", b"session_id", "tenant", b"tenant", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_token_issue_seconds", b"_token_issue_seconds", "device", b"device", "epoch", b"epoch", "node_id", b"node_id", "session_id", b"session_id", "tenant", b"tenant", "token_issue_seconds", b"token_issue_seconds", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__token_issue_seconds: _TypeAlias = _typing.Literal["token_issue_seconds"]  # noqa: Y015
+    _WhichOneofArgType__token_issue_seconds: _TypeAlias = _typing.Literal["_token_issue_seconds", b"_token_issue_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__token_issue_seconds) -> _WhichOneofReturnType__token_issue_seconds | None: ...
 
 Global___Session: _TypeAlias = Session  # noqa: Y015
 

@@ -109,7 +109,9 @@ class AttachResponse(_message.Message):
 
     @_builtins.property
     def logged_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of sessions of this node whose user has logged out their device: close them with 4505."""
+        """Ids of sessions of this node whose user has logged out their device, or whose token is older than that: close them with
+        4505.
+        """
 
     def __init__(
         self,

@@ -82,9 +82,15 @@ class SessionRegistryServiceStub:
     """Logs out devices of the caller: one that is named, or all others.
 
     Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
-    closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
-    device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
-    moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+    closed with 4505, and `resume` finds nothing to go on with. Tokens of these devices that were issued (`iat`) in this second
+    or before open no session any more, whatever node they are shown to: the socket is closed with 4505 within a second after
+    `hello` or `resume`. A token without `iat` counts as issued before. The device that is not logged out keeps its session
+    and its token. Calls over REST and gRPC name no device; they are ended by revoking a token at its issuer. A retry moves the
+    moment to that of the retry.
+
+    Fails with `UNAVAILABLE` where no registry leads at the moment, or where the log out cannot be stored: it is in effect
+    then, but is forgotten should the registry that leads fail before it can be stored. Fails with `RESOURCE_EXHAUSTED`,
+    reason `LIMIT_REACHED`, where 64 devices were logged out one by one.
     """
 
 @_typing.type_check_only
@@ -141,9 +147,15 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
     """Logs out devices of the caller: one that is named, or all others.
 
     Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
-    closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
-    device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
-    moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+    closed with 4505, and `resume` finds nothing to go on with. Tokens of these devices that were issued (`iat`) in this second
+    or before open no session any more, whatever node they are shown to: the socket is closed with 4505 within a second after
+    `hello` or `resume`. A token without `iat` counts as issued before. The device that is not logged out keeps its session
+    and its token. Calls over REST and gRPC name no device; they are ended by revoking a token at its issuer. A retry moves the
+    moment to that of the retry.
+
+    Fails with `UNAVAILABLE` where no registry leads at the moment, or where the log out cannot be stored: it is in effect
+    then, but is forgotten should the registry that leads fail before it can be stored. Fails with `RESOURCE_EXHAUSTED`,
+    reason `LIMIT_REACHED`, where 64 devices were logged out one by one.
     """
 
 class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -239,9 +251,15 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Logs out devices of the caller: one that is named, or all others.
 
         Ends their sessions on every node, also those that wait for their client to come back: within a second their sockets are
-        closed with 4505, and `resume` finds nothing to go on with. Ending what has ended changes nothing. Tokens stay valid: a
-        device that has kept one can log in again until it expires or its issuer revokes it. A session that is opened at the same
-        moment may stay. Fails with `UNAVAILABLE` where no registry leads at the moment.
+        closed with 4505, and `resume` finds nothing to go on with. Tokens of these devices that were issued (`iat`) in this second
+        or before open no session any more, whatever node they are shown to: the socket is closed with 4505 within a second after
+        `hello` or `resume`. A token without `iat` counts as issued before. The device that is not logged out keeps its session
+        and its token. Calls over REST and gRPC name no device; they are ended by revoking a token at its issuer. A retry moves the
+        moment to that of the retry.
+
+        Fails with `UNAVAILABLE` where no registry leads at the moment, or where the log out cannot be stored: it is in effect
+        then, but is forgotten should the registry that leads fail before it can be stored. Fails with `RESOURCE_EXHAUSTED`,
+        reason `LIMIT_REACHED`, where 64 devices were logged out one by one.
         """
 
 def add_SessionRegistryServiceServicer_to_server(servicer: SessionRegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
