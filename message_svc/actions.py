@@ -48,9 +48,10 @@ class Edit(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Deletes a message."""
+    """Deletes a message. `reason`: of an admin, for the audit record; "": none."""
 
     seq: int
+    reason: str = ""
 
 
 class PinMessage(NamedTuple):
@@ -79,9 +80,10 @@ class AddMembers(NamedTuple):
 
 
 class RemoveMember(NamedTuple):
-    """Removes a member."""
+    """Removes a member. `reason`: of an admin, for the audit record; "": none."""
 
     user: str
+    reason: str = ""
 
 
 class Leave(NamedTuple):
@@ -93,10 +95,11 @@ class Join(NamedTuple):
 
 
 class SetRole(NamedTuple):
-    """Changes the role of a member."""
+    """Changes the role of a member. `reason` as of `RemoveMember`."""
 
     user: str
     role: Role
+    reason: str = ""
 
 
 class Convert(NamedTuple):
@@ -281,17 +284,9 @@ ACTIONS: Sequence[type[Action]] = (
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
 
-WITHOUT_OP_ID = (
-    CreateDirect,
-    MarkDelivered,
-    MarkRead,
-    SetMembership,
-    EraseMessages,
-    EraseMember,
-    HideBefore,
-    RecordPurge,
-    SetDraft,
-)
+_ERASING = (EraseMessages, EraseMember)
+_OF_RETENTION = (HideBefore, RecordPurge)
+WITHOUT_OP_ID = (CreateDirect, MarkDelivered, MarkRead, SetMembership, SetDraft, *_ERASING, *_OF_RETENTION)
 """Actions whose repetition changes nothing: the state alone shows that they were made."""
 
 

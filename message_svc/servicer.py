@@ -101,7 +101,9 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         self, request: members_pb.RemoveMemberRequest, context: Context
     ) -> members_pb.RemoveMemberResponse:
         """See the contract."""
-        seq = await self._conversations.remove_member(caller(), request.conversation_id, request.user_id, request.op_id)
+        seq = await self._conversations.remove_member(
+            caller(), request.conversation_id, request.user_id, request.op_id, request.reason
+        )
         return members_pb.RemoveMemberResponse(message_seq=seq)
 
     async def LeaveConversation(
@@ -117,7 +119,7 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         """See the contract."""
         role = requests.role_from_pb(request.role)
         seq = await self._conversations.set_role(
-            caller(), request.conversation_id, request.user_id, role, request.op_id
+            caller(), request.conversation_id, request.user_id, role, request.op_id, request.reason
         )
         return members_pb.SetMemberRoleResponse(message_seq=seq)
 
@@ -193,7 +195,9 @@ class MessageServicer(message_service_pb2_grpc.MessageServiceServicer):
         self, request: message_changes_pb.DeleteMessageRequest, context: Context
     ) -> message_changes_pb.DeleteMessageResponse:
         """See the contract."""
-        seq = await self._messages.delete(caller(), request.conversation_id, request.message_id, request.op_id)
+        seq = await self._messages.delete(
+            caller(), request.conversation_id, request.message_id, request.op_id, request.reason
+        )
         return message_changes_pb.DeleteMessageResponse(message_seq=seq)
 
     async def ListMessages(

@@ -83,7 +83,9 @@ def digest_of(action: Action) -> bytes:
     """Identifies what an operation asks for: 16 bytes."""
     if isinstance(action, Report):
         action = Report(action.seq)
-    what = _sent(action) if isinstance(action, Send) else action
+    what: tuple[Any, ...] = _sent(action) if isinstance(action, Send) else action
+    if isinstance(action, Delete | RemoveMember | SetRole) and not action.reason:
+        what = action[:-1]  # as before there were reasons: digests are kept
     return blake2b(_encode((_NUMBER_OF[type(action)], what)), digest_size=16).digest()
 
 

@@ -83,7 +83,7 @@ def remove(draft: Draft, head: Head, member: Member, action: RemoveMember) -> An
     removed = draft.member(action.user)
     if removed is None or removed.role is Role.NONE:
         return UNCHANGED
-    draft.audit(AuditAction.MEMBER_REMOVED, member.user, Capacity.ADMIN, user=removed.user)
+    draft.audit(AuditAction.MEMBER_REMOVED, member.user, Capacity.ADMIN, user=removed.user, reason=action.reason)
     return exclude(draft, head, member.user, removed.user)
 
 
@@ -129,7 +129,8 @@ def set_role(draft: Draft, head: Head, member: Member, action: SetRole) -> Answe
     if action.role is Role.MEMBER and head.admins == 1:
         return Refusal(Reason.LAST_ADMIN)
     if changed.user != member.user:
-        draft.audit(AuditAction.ROLE_CHANGED, member.user, Capacity.ADMIN, user=changed.user, role=action.role)
+        fields = {"user": changed.user, "role": action.role, "reason": action.reason}
+        draft.audit(AuditAction.ROLE_CHANGED, member.user, Capacity.ADMIN, **fields)
     outcome = draft.append(ItemType.ROLE_CHANGED, member.user, users=(changed.user,), role=action.role)
     draft.members[changed.user] = changed._replace(role=action.role)
     draft.count_members(0, 1 if action.role is Role.ADMIN else -1)

@@ -58,7 +58,8 @@ def delete(draft: Draft, head: Head, member: Member, action: Delete) -> Answer:
         return UNCHANGED
     deleted_by = DeletedBy.SENDER if facts.actor == member.user else DeletedBy.ADMIN
     if deleted_by is DeletedBy.ADMIN:
-        draft.audit(AuditAction.MESSAGE_DELETED, member.user, Capacity.ADMIN, seq=action.seq, user=facts.actor)
+        fields = {"seq": action.seq, "user": facts.actor, "reason": action.reason}
+        draft.audit(AuditAction.MESSAGE_DELETED, member.user, Capacity.ADMIN, **fields)
     return draft.append(ItemType.DELETE, member.user, subject=action.seq, deleted_by=deleted_by)
 
 

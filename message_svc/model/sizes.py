@@ -10,17 +10,20 @@ from message_svc.actions import (
     CloseConversation,
     CreateDirect,
     CreateGroup,
+    Delete,
     Edit,
     EraseMember,
     EraseMessages,
     ExcludeMember,
     MarkDelivered,
     MarkRead,
+    RemoveMember,
     RemoveMessage,
     Report,
     ResolveReport,
     Send,
     SetDraft,
+    SetRole,
     Update,
 )
 from message_svc.commands import Command
@@ -85,6 +88,8 @@ def _action_bytes(command: Command) -> int:
     if isinstance(action, RemoveMessage | ExcludeMember | CloseConversation):
         # Another member may become an admin.
         return len(action.reason.encode()) + _ITEM_BYTES + _MEMBER_BYTES
+    if isinstance(action, Delete | RemoveMember | SetRole):
+        return len(action.reason.encode())
     return 1_000 if isinstance(action, Update) else 0
 
 

@@ -148,17 +148,19 @@ class Conversations:
         denial = await self._permissions.denial_to_add((who.tenant, user_of(who)), action.users)
         return (await self._execute(who, conversation_id, action, op_id, denial)).seq
 
-    async def remove_member(self, who: Caller, conversation_id: str, user: str, op_id: str) -> int:
-        """Removes a member; returns the number of the change."""
-        return (await self._execute(who, conversation_id, RemoveMember(user), op_id)).seq
+    async def remove_member(self, who: Caller, conversation_id: str, user: str, op_id: str, reason: str = "") -> int:
+        """Removes a member; returns the number of the change. `reason` is for the audit record."""
+        return (await self._execute(who, conversation_id, RemoveMember(user, reason), op_id)).seq
 
     async def leave(self, who: Caller, conversation_id: str, op_id: str) -> int:
         """Ends the caller's membership; returns the number of the change."""
         return (await self._execute(who, conversation_id, Leave(), op_id)).seq
 
-    async def set_role(self, who: Caller, conversation_id: str, user: str, role: Role, op_id: str) -> int:
-        """Changes the role of a member; returns the number of the change."""
-        return (await self._execute(who, conversation_id, SetRole(user, role), op_id)).seq
+    async def set_role(
+        self, who: Caller, conversation_id: str, user: str, role: Role, op_id: str, reason: str = ""
+    ) -> int:
+        """Changes the role of a member; returns the number of the change. `reason` is for the audit record."""
+        return (await self._execute(who, conversation_id, SetRole(user, role, reason), op_id)).seq
 
     async def convert(self, who: Caller, conversation_id: str, op_id: str) -> int:
         """Makes a group a channel; returns the number of the change."""

@@ -133,10 +133,10 @@ class Messages:
         action = Edit(seq, body.content, tuple(dict.fromkeys(body.mentions)), body.metadata)
         return (await self._commands.execute(who, conversation_id, action, op_id)).seq
 
-    async def delete(self, who: Caller, conversation_id: str, message_id: str, op_id: str) -> int:
-        """Deletes a message; returns the number of the change."""
+    async def delete(self, who: Caller, conversation_id: str, message_id: str, op_id: str, reason: str = "") -> int:
+        """Deletes a message; returns the number of the change. `reason`: of an admin, for the audit record."""
         seq = message_seq(who, conversation_id, message_id)
-        return (await self._commands.execute(who, conversation_id, Delete(seq), op_id)).seq
+        return (await self._commands.execute(who, conversation_id, Delete(seq, reason), op_id)).seq
 
     async def mark_delivered(self, who: Caller, conversation_id: str, message_id: str, device: str) -> int:
         """Moves the cursor of a device; returns up to which number the user has received all."""

@@ -55,7 +55,9 @@ def request_of(method: MethodDescriptor, group: Group) -> Any:
     if method.name == "ListReactors":
         del values["emoji"]
     for field in method.input_type.fields:
-        if field.name in values:
+        if field.name == "reason" and field.type == field.TYPE_STRING:
+            request.reason = "rude"
+        elif field.name in values:
             if field.is_repeated:
                 getattr(request, field.name).extend(values[field.name])
             else:

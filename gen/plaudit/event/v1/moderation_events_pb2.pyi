@@ -150,7 +150,7 @@ class AuditEntry(_message.Message):
     report_status: _builtins.int
     """What was decided about it, a number of `plaudit.message.v1.ReportStatus`."""
     reason: _builtins.str
-    """The reason that a moderator gave."""
+    """The reason that the admin or the moderator gave."""
     def __init__(
         self,
         *,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from plaudit.message.v1 import conversation_pb2 as plaudit_dot_message_dot_v1_dot_conversation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-plaudit/message/v1/conversation_members.proto\x12\x12plaudit.message.v1\x1a%plaudit/message/v1/conversation.proto\"\xa6\x01\n\x12ListMembersRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\x12$\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\"\x9c\x01\n\x13ListMembersResponse\x12\x34\n\x07members\x18\x01 \x03(\x0b\x32\x1a.plaudit.message.v1.MemberR\x07members\x12\'\n\rmembers_epoch\x18\x02 \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xd6\x01\n\x11\x41\x64\x64MembersRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x43\n\x08user_ids\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\xf4\x03\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x07userIds\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"9\n\x12\x41\x64\x64MembersResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xcc\x01\n\x13RemoveMemberRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\";\n\x14RemoveMemberResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\x98\x01\n\x18LeaveConversationRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x33\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"@\n\x19LeaveConversationResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\x87\x02\n\x14SetMemberRoleRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12\x38\n\x04role\x18\x03 \x01(\x0e\x32\x18.plaudit.message.v1.RoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\x12\x33\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"<\n\x15SetMemberRoleResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\x92\x01\n\x12JoinChannelRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x33\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\":\n\x13JoinChannelResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xba\x02\n\x17UpdateMembershipRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x32\n\rmute_until_ms\x18\x02 \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00H\x00R\x0bmuteUntilMs\x88\x01\x01\x12\x1b\n\x06pinned\x18\x03 \x01(\x08H\x01R\x06pinned\x88\x01\x01\x12\x1f\n\x08\x61rchived\x18\x04 \x01(\x08H\x02R\x08\x61rchived\x88\x01\x01\x12(\n\rmarked_unread\x18\x05 \x01(\x08H\x03R\x0cmarkedUnread\x88\x01\x01\x42\x10\n\x0e_mute_until_msB\t\n\x07_pinnedB\x0b\n\t_archivedB\x10\n\x0e_marked_unread\"Z\n\x18UpdateMembershipResponse\x12>\n\nmembership\x18\x01 \x01(\x0b\x32\x1e.plaudit.message.v1.MembershipR\nmembership\"\xbc\x01\n\x0fSetDraftRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12#\n\x07\x63ontent\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\x07\x63ontent\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\"4\n\x10SetDraftResponse\x12 \n\ttimestamp\x18\x01 \x01(\x03\x42\x02\x30\x02R\ttimestamp\"\x96\x01\n\x13GetMemberIdsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12G\n\x0f\x63onversation_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\"\xa0\x01\n\x14GetMemberIdsResponse\x12\x19\n\x08user_ids\x18\x01 \x03(\tR\x07userIds\x12#\n\x0bjoined_seqs\x18\x02 \x03(\x03\x42\x02\x30\x02R\njoinedSeqs\x12\'\n\rmembers_epoch\x18\x03 \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch\x12\x1f\n\tleft_seqs\x18\x04 \x03(\x03\x42\x02\x30\x02R\x08leftSeqsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-plaudit/message/v1/conversation_members.proto\x12\x12plaudit.message.v1\x1a%plaudit/message/v1/conversation.proto\"\xa6\x01\n\x12ListMembersRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12!\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00R\x05limit\x12$\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x04R\x06\x63ursor\"\x9c\x01\n\x13ListMembersResponse\x12\x34\n\x07members\x18\x01 \x03(\x0b\x32\x1a.plaudit.message.v1.MemberR\x07members\x12\'\n\rmembers_epoch\x18\x02 \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch\x12&\n\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xd6\x01\n\x11\x41\x64\x64MembersRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x43\n\x08user_ids\x18\x02 \x03(\tB(\xbaH%\x92\x01\"\x08\x01\x10\xf4\x03\"\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x07userIds\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"9\n\x12\x41\x64\x64MembersResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xee\x01\n\x13RemoveMemberRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12\x33\n\x05op_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x12 \n\x06reason\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06reason\";\n\x14RemoveMemberResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\x98\x01\n\x18LeaveConversationRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x33\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\"@\n\x19LeaveConversationResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xa9\x02\n\x14SetMemberRoleRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x37\n\x07user_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06userId\x12\x38\n\x04role\x18\x03 \x01(\x0e\x32\x18.plaudit.message.v1.RoleB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00R\x04role\x12\x33\n\x05op_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\x12 \n\x06reason\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07R\x06reason\"<\n\x15SetMemberRoleResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\x92\x01\n\x12JoinChannelRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x33\n\x05op_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x04opId\":\n\x13JoinChannelResponse\x12#\n\x0bmessage_seq\x18\x01 \x01(\x03\x42\x02\x30\x02R\nmessageSeq\"\xba\x02\n\x17UpdateMembershipRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12\x32\n\rmute_until_ms\x18\x02 \x01(\x03\x42\t0\x02\xbaH\x04\"\x02(\x00H\x00R\x0bmuteUntilMs\x88\x01\x01\x12\x1b\n\x06pinned\x18\x03 \x01(\x08H\x01R\x06pinned\x88\x01\x01\x12\x1f\n\x08\x61rchived\x18\x04 \x01(\x08H\x02R\x08\x61rchived\x88\x01\x01\x12(\n\rmarked_unread\x18\x05 \x01(\x08H\x03R\x0cmarkedUnread\x88\x01\x01\x42\x10\n\x0e_mute_until_msB\t\n\x07_pinnedB\x0b\n\t_archivedB\x10\n\x0e_marked_unread\"Z\n\x18UpdateMembershipResponse\x12>\n\nmembership\x18\x01 \x01(\x0b\x32\x1e.plaudit.message.v1.MembershipR\nmembership\"\xbc\x01\n\x0fSetDraftRequest\x12G\n\x0f\x63onversation_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\x12#\n\x07\x63ontent\x18\x02 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\x07\x63ontent\x12;\n\tdevice_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\"4\n\x10SetDraftResponse\x12 \n\ttimestamp\x18\x01 \x01(\x03\x42\x02\x30\x02R\ttimestamp\"\x96\x01\n\x13GetMemberIdsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12G\n\x0f\x63onversation_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x0e\x63onversationId\"\xa0\x01\n\x14GetMemberIdsResponse\x12\x19\n\x08user_ids\x18\x01 \x03(\tR\x07userIds\x12#\n\x0bjoined_seqs\x18\x02 \x03(\x03\x42\x02\x30\x02R\njoinedSeqs\x12\'\n\rmembers_epoch\x18\x03 \x01(\x03\x42\x02\x30\x02R\x0cmembersEpoch\x12\x1f\n\tleft_seqs\x18\x04 \x03(\x03\x42\x02\x30\x02R\x08leftSeqsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEMEMBERREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_REMOVEMEMBERREQUEST'].fields_by_name['op_id']._loaded_options = None
   _globals['_REMOVEMEMBERREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
+  _globals['_REMOVEMEMBERREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REMOVEMEMBERREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_REMOVEMEMBERRESPONSE'].fields_by_name['message_seq']._loaded_options = None
   _globals['_REMOVEMEMBERRESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
   _globals['_LEAVECONVERSATIONREQUEST'].fields_by_name['conversation_id']._loaded_options = None
@@ -71,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETMEMBERROLEREQUEST'].fields_by_name['role']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_SETMEMBERROLEREQUEST'].fields_by_name['op_id']._loaded_options = None
   _globals['_SETMEMBERROLEREQUEST'].fields_by_name['op_id']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{0,64}$'
+  _globals['_SETMEMBERROLEREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_SETMEMBERROLEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_SETMEMBERROLERESPONSE'].fields_by_name['message_seq']._loaded_options = None
   _globals['_SETMEMBERROLERESPONSE'].fields_by_name['message_seq']._serialized_options = b'0\002'
   _globals['_JOINCHANNELREQUEST'].fields_by_name['conversation_id']._loaded_options = None
@@ -110,31 +114,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDMEMBERSRESPONSE']._serialized_start=653
   _globals['_ADDMEMBERSRESPONSE']._serialized_end=710
   _globals['_REMOVEMEMBERREQUEST']._serialized_start=713
-  _globals['_REMOVEMEMBERREQUEST']._serialized_end=917
-  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=919
-  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=978
-  _globals['_LEAVECONVERSATIONREQUEST']._serialized_start=981
-  _globals['_LEAVECONVERSATIONREQUEST']._serialized_end=1133
-  _globals['_LEAVECONVERSATIONRESPONSE']._serialized_start=1135
-  _globals['_LEAVECONVERSATIONRESPONSE']._serialized_end=1199
-  _globals['_SETMEMBERROLEREQUEST']._serialized_start=1202
-  _globals['_SETMEMBERROLEREQUEST']._serialized_end=1465
-  _globals['_SETMEMBERROLERESPONSE']._serialized_start=1467
-  _globals['_SETMEMBERROLERESPONSE']._serialized_end=1527
-  _globals['_JOINCHANNELREQUEST']._serialized_start=1530
-  _globals['_JOINCHANNELREQUEST']._serialized_end=1676
-  _globals['_JOINCHANNELRESPONSE']._serialized_start=1678
-  _globals['_JOINCHANNELRESPONSE']._serialized_end=1736
-  _globals['_UPDATEMEMBERSHIPREQUEST']._serialized_start=1739
-  _globals['_UPDATEMEMBERSHIPREQUEST']._serialized_end=2053
-  _globals['_UPDATEMEMBERSHIPRESPONSE']._serialized_start=2055
-  _globals['_UPDATEMEMBERSHIPRESPONSE']._serialized_end=2145
-  _globals['_SETDRAFTREQUEST']._serialized_start=2148
-  _globals['_SETDRAFTREQUEST']._serialized_end=2336
-  _globals['_SETDRAFTRESPONSE']._serialized_start=2338
-  _globals['_SETDRAFTRESPONSE']._serialized_end=2390
-  _globals['_GETMEMBERIDSREQUEST']._serialized_start=2393
-  _globals['_GETMEMBERIDSREQUEST']._serialized_end=2543
-  _globals['_GETMEMBERIDSRESPONSE']._serialized_start=2546
-  _globals['_GETMEMBERIDSRESPONSE']._serialized_end=2706
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=951
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_start=953
+  _globals['_REMOVEMEMBERRESPONSE']._serialized_end=1012
+  _globals['_LEAVECONVERSATIONREQUEST']._serialized_start=1015
+  _globals['_LEAVECONVERSATIONREQUEST']._serialized_end=1167
+  _globals['_LEAVECONVERSATIONRESPONSE']._serialized_start=1169
+  _globals['_LEAVECONVERSATIONRESPONSE']._serialized_end=1233
+  _globals['_SETMEMBERROLEREQUEST']._serialized_start=1236
+  _globals['_SETMEMBERROLEREQUEST']._serialized_end=1533
+  _globals['_SETMEMBERROLERESPONSE']._serialized_start=1535
+  _globals['_SETMEMBERROLERESPONSE']._serialized_end=1595
+  _globals['_JOINCHANNELREQUEST']._serialized_start=1598
+  _globals['_JOINCHANNELREQUEST']._serialized_end=1744
+  _globals['_JOINCHANNELRESPONSE']._serialized_start=1746
+  _globals['_JOINCHANNELRESPONSE']._serialized_end=1804
+  _globals['_UPDATEMEMBERSHIPREQUEST']._serialized_start=1807
+  _globals['_UPDATEMEMBERSHIPREQUEST']._serialized_end=2121
+  _globals['_UPDATEMEMBERSHIPRESPONSE']._serialized_start=2123
+  _globals['_UPDATEMEMBERSHIPRESPONSE']._serialized_end=2213
+  _globals['_SETDRAFTREQUEST']._serialized_start=2216
+  _globals['_SETDRAFTREQUEST']._serialized_end=2404
+  _globals['_SETDRAFTRESPONSE']._serialized_start=2406
+  _globals['_SETDRAFTRESPONSE']._serialized_end=2458
+  _globals['_GETMEMBERIDSREQUEST']._serialized_start=2461
+  _globals['_GETMEMBERIDSREQUEST']._serialized_end=2611
+  _globals['_GETMEMBERIDSRESPONSE']._serialized_start=2614
+  _globals['_GETMEMBERIDSRESPONSE']._serialized_end=2774
 # @@protoc_insertion_point(module_scope)

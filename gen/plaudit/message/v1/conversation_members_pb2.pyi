@@ -146,6 +146,7 @@ class RemoveMemberRequest(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     OP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
     user_id: _builtins.str
@@ -154,16 +155,21 @@ class RemoveMemberRequest(_message.Message):
     """Identifies the change across retries, among those of the caller in the conversation; best a UUIDv7. Empty: the
     change cannot be retried safely.
     """
+    reason: _builtins.str
+    """Why, for the audit record of an admin's act on another member; at most 1,000 characters, for example `Against the rules`. Part of what
+    an `op_id` identifies. Members do not see it.
+    """
     def __init__(
         self,
         *,
         conversation_id: _builtins.str = ...,
         user_id: _builtins.str = ...,
         op_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "op_id", b"op_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "op_id", b"op_id", "reason", b"reason", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,6 +257,7 @@ class SetMemberRoleRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     OP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
     user_id: _builtins.str
@@ -261,6 +268,10 @@ class SetMemberRoleRequest(_message.Message):
     """Identifies the change across retries, among those of the caller in the conversation; best a UUIDv7. Empty: the
     change cannot be retried safely.
     """
+    reason: _builtins.str
+    """Why, for the audit record of an admin's act on another member; at most 1,000 characters, for example `Against the rules`. Part of what
+    an `op_id` identifies. Members do not see it.
+    """
     def __init__(
         self,
         *,
@@ -268,10 +279,11 @@ class SetMemberRoleRequest(_message.Message):
         user_id: _builtins.str = ...,
         role: _conversation_pb2.Role.ValueType = ...,
         op_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "op_id", b"op_id", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "op_id", b"op_id", "reason", b"reason", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -260,6 +260,7 @@ class DeleteMessageRequest(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     OP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation, for example `conv_04g6h2k8l1m3n5o7p9q0r2s4tc`."""
     message_id: _builtins.str
@@ -268,16 +269,21 @@ class DeleteMessageRequest(_message.Message):
     """Identifies the change across retries, among those of the caller in the conversation; best a UUIDv7. Empty: the
     change cannot be retried safely.
     """
+    reason: _builtins.str
+    """Why, for the audit record of an admin's act on a message of another user; at most 1,000 characters, for example `Against the rules`. Part of what
+    an `op_id` identifies. Members do not see it.
+    """
     def __init__(
         self,
         *,
         conversation_id: _builtins.str = ...,
         message_id: _builtins.str = ...,
         op_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "message_id", b"message_id", "op_id", b"op_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "message_id", b"message_id", "op_id", b"op_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

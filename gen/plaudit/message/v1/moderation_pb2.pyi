@@ -278,7 +278,7 @@ class AuditRecord(_message.Message):
     report_status: Global___ReportStatus.ValueType
     """What was decided about the report."""
     reason: _builtins.str
-    """The reason that a moderator gave."""
+    """The reason that the admin or the moderator gave; empty: none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was done."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
+import msgspec
 import pytest
 
 from message_svc.actions import (
@@ -26,6 +29,7 @@ from message_svc.actions import (
 )
 from message_svc.commands import Command, Outcome, Reason, Refusal
 from message_svc.domain import Body, DeletedBy, ItemType, Role
+from message_svc.model.decision import digest_of
 from message_svc.moderation_records import (
     AuditAction,
     AuditRecord,
@@ -110,6 +114,26 @@ def test_acts_of_admins_on_others_have_records_and_acts_on_oneself_have_none(sha
         (AuditAction.MEMBER_REMOVED, "alice", Capacity.ADMIN, "carol", 0),
     ]
     assert audits_of(shard, group)[1].role == Role.ADMIN
+
+
+def test_the_record_has_the_reason_of_an_admin_and_its_operation_has_one_reason(shard: Shard) -> None:
+    group = shard.group("alice", "bob", "carol")
+    of_bob = shard.send(group, "bob")
+    shard.made(group, "alice", Delete(of_bob.seq, "rude"), "deletion")
+    assert shard.refused(group, "alice", Delete(of_bob.seq, "other"), "deletion") is Reason.CONFLICT
+    shard.made(group, "alice", SetRole("bob", Role.ADMIN, "helps a lot"))
+    shard.made(group, "alice", RemoveMember("carol", "spam"))
+    assert [each.reason for each in audits_of(shard, group)] == ["rude", "helps a lot", "spam"]
+
+
+@pytest.mark.parametrize(
+    ("action", "number", "fields"),
+    [(Delete(7), 4, (7,)), (RemoveMember("bob"), 7, ("bob",)), (SetRole("bob", Role.ADMIN), 10, ("bob", 2))],
+)
+def test_an_operation_without_a_reason_has_the_digest_that_is_stored(
+    action: Action, number: int, fields: tuple[object, ...]
+) -> None:
+    assert digest_of(action) == blake2b(msgspec.msgpack.encode((number, fields)), digest_size=16).digest()
 
 
 @pytest.mark.parametrize("is_direct", [False, True])
