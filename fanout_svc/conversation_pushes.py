@@ -184,7 +184,7 @@ class ConversationItems:
         return not self.is_channel or any(item.converts or item.closes for item in self.items)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class MemberList:
     """The members of a conversation and the former ones. `epoch`: the members epoch.
 

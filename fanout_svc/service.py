@@ -14,6 +14,7 @@ from fanout_svc.domain import TargetChange, Topic, TopicStatus, Update, conversa
 from fanout_svc.ports import Counts, Nodes
 from fanout_svc.snapshots import Snapshots
 from fanout_svc.topics.interest import Interest, RegistryDelta
+from fanout_svc.topics.member_topics import MemberTopics, TopicsByNode
 from fanout_svc.topics.topic_states import TopicStates
 from fanout_svc.topics.windows import Due, Windows
 from kit.clock import Clock
@@ -39,6 +40,7 @@ class Fanout:
         self._states = TopicStates(partitions, config.heads_kept)
         self._snapshots = Snapshots(counts, nodes, self.interest, self._states, config)
         self._announcements = Announcements(self.interest, nodes)
+        self._member_topics = MemberTopics(self.interest)
         self._wake = asyncio.Event()
         nodes.on_resync = self.resync_node
 
@@ -60,15 +62,10 @@ class Fanout:
             self._wake.set()
 
     def push_items(self, changed: ConversationItems, members: MemberList) -> None:
-        """Pushes the items of a conversation to the members with subscribers.
-
-        A user gets the items of its membership, the item that began it and the item that ended it included.
-        """
-        users = self.interest.users_of(changed.tenant) & members.ranges.keys()
-        ranges = [(user, *members.ranges[user]) for user in users]
+        """Pushes the items of a conversation to the members with subscribers: see `MemberTopics.at`."""
         for item in changed.items:
-            receivers = [user for user, joined, left in ranges if joined <= item.seq <= (left or item.seq)]
-            self._push(changed, item, receivers, changed.conversation_id)
+            topics_of = self._member_topics.at(changed.tenant, members, item.seq)
+            self._push(changed, item, topics_of, changed.conversation_id)
 
     def push_to_conversation(self, changed: ConversationItems) -> None:
         """Ends subscriptions of members who were removed, and all of a closed conversation; of a channel, also pushes
@@ -92,17 +89,19 @@ class Fanout:
             push = ItemPush(tenant, [name], expiry.kind, expiry.encode(), order_key, expiry.seq)
             self._nodes.deliver(push, self.interest.nodes_of(changed.topic))
             return
-        users = self.interest.users_of(tenant) & members.ranges.keys()
-        self._push(changed, expiry, [user for user in users if not members.ranges[user][1]], order_key)
+        users = [user for user, (_, left) in members.ranges.items() if not left]
+        self._push(changed, expiry, self.interest.own_topics_by_node(tenant, users), order_key)
 
     def push_to_named(self, changed: ConversationItems) -> None:
         """Pushes the changes of the members of a channel to the users whom they are about."""
         for item in changed.items:
-            self._push(changed, item, item.users, changed.conversation_id)
+            topics_of = self.interest.own_topics_by_node(changed.tenant, item.users)
+            self._push(changed, item, topics_of, changed.conversation_id)
 
-    def _push(self, changed: ConversationItems, item: ConversationItem, users: Iterable[str], order_key: str) -> None:
+    def _push(
+        self, changed: ConversationItems, item: ConversationItem, topics_of: TopicsByNode, order_key: str
+    ) -> None:
         """Pushes an item on the own topics of users: one delivery for each node."""
-        topics_of = self.interest.own_topics_by_node(changed.tenant, users)
         payload = item.encode() if topics_of else b""
         for node_id, topics in topics_of.items():
             push = ItemPush(changed.tenant, topics, item.kind, payload, order_key, item.seq)

@@ -9,6 +9,7 @@ from fanout_svc.domain import USERS, Node, Topic, conversation_of
 from kit.access.domain import MESSAGE_TARGETS
 
 _NO_NODES: frozenset[str] = frozenset()
+_NO_USERS: Mapping[str, Set[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class _View:
         self.nodes: dict[str, Node] = {}
         self.topics: dict[Topic, set[str]] = {}
         self.topics_by_node: dict[str, set[Topic]] = {}
-        # By tenant, the users whose own topics have subscribers.
-        self.users: dict[str, set[str]] = {}
+        # By tenant and user, the nodes that subscribe to the user's own topic: the sets of `topics`.
+        self.users: dict[str, dict[str, set[str]]] = {}
 
     def apply(self, delta: RegistryDelta) -> Effects:
         joined: dict[str, Node] = {}
@@ -75,10 +76,11 @@ class _View:
             self._unsubscribe(node_id, topic, ended)
 
     def _subscribe(self, node_id: str, topic: Topic) -> None:
-        self.topics.setdefault(topic, set()).add(node_id)
+        nodes = self.topics.setdefault(topic, set())
+        nodes.add(node_id)
         tenant, name = topic
         if name.startswith(USERS):
-            self.users.setdefault(tenant, set()).add(name[len(USERS) :])
+            self.users.setdefault(tenant, {})[name[len(USERS) :]] = nodes
 
     def _unsubscribe(self, node_id: str, topic: Topic, ended: dict[Topic, None]) -> None:
         nodes = self.topics.get(topic)
@@ -89,13 +91,15 @@ class _View:
                 ended[topic] = None
                 tenant, name = topic
                 if name.startswith(USERS):
-                    self.users[tenant].discard(name[len(USERS) :])
+                    self.users[tenant].pop(name[len(USERS) :], None)
 
 
 class Interest:
     """The current state. A new watch begins with `restart`; the state before stays valid until the watch is synced."""
 
     def __init__(self) -> None:
+        self.changes = 0
+        """Grows with every change: where it is the same as before, so is everything else."""
         self._view = _View()
         self._next: _View | None = None
 
@@ -117,11 +121,10 @@ class Interest:
     def own_topics_by_node(self, tenant: str, users: Iterable[str]) -> Mapping[str, Sequence[str]]:
         """By node, the own topics of these users that it subscribes to."""
         found: dict[str, list[str]] = {}
-        topics = self._view.topics
+        nodes_of = self._view.users.get(tenant, _NO_USERS)
         for user in users:
-            name = USERS + user
-            for node_id in topics.get((tenant, name), _NO_NODES):
-                found.setdefault(node_id, []).append(name)
+            for node_id in nodes_of.get(user, _NO_NODES):
+                found.setdefault(node_id, []).append(USERS + user)
         return found
 
     def topics_of(self, node_id: str) -> Collection[Topic]:
@@ -130,7 +133,7 @@ class Interest:
 
     def users_of(self, tenant: str) -> Set[str]:
         """The users of a tenant whose own topics have subscribers."""
-        return self._view.users.get(tenant, _NO_NODES)
+        return self._view.users.get(tenant, _NO_USERS).keys()
 
     def pairs(self) -> Iterator[tuple[str, Topic]]:
         """All (node id, topic)."""
@@ -144,6 +147,7 @@ class Interest:
 
     def apply(self, delta: RegistryDelta) -> Effects:
         """Applies a delta and returns what follows from it."""
+        self.changes += 1
         if self._next is None:
             return self._view.apply(delta)
         self._next.apply(delta)

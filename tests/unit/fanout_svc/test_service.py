@@ -221,3 +221,28 @@ async def test_an_item_of_a_conversation_is_one_delivery_for_each_node() -> None
             "n1": [(2, ["users/alice", "users/bob"]), (3, ["users/alice", "users/carol"])],
             "n2": [(2, ["users/bob"])],
         }
+
+
+async def test_the_members_of_a_conversation_are_found_again_when_a_subscription_changes() -> None:
+    async with staged() as stage:
+        bob, dave = ("default", "users/bob"), ("default", "users/dave")
+        members = MemberList(9, {"alice": (1, 0), "bob": (1, 2), "dave": (3, 0)})
+
+        def pushed(seq: int) -> list[tuple[str, list[str]]]:
+            before = {node: len(got) for node, got in stage.nodes.got.items()}
+            item = ConversationItem(seq, "new_message", bytes)
+            stage.fanout.push_items(ConversationItems("default", "conv_1", 9, [item]), members)
+            return [
+                (node, sorted(one.topics))
+                for node, got in sorted(stage.nodes.got.items())
+                for one in got[before.get(node, 0) :]
+                if isinstance(one, ItemPush)
+            ]
+
+        stage.wants("n1", ALICE, bob)
+        assert pushed(4) == [("n1", ["users/alice"])]
+        stage.wants("n2", dave)
+        assert pushed(5) == [("n1", ["users/alice"]), ("n2", ["users/dave"])]
+        stage.fanout.apply_delta(RegistryDelta(interests=[("n1", ALICE, False)]))
+        assert pushed(6) == [("n2", ["users/dave"])]
+        assert pushed(2) == [("n1", ["users/bob"])]
