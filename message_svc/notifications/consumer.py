@@ -109,8 +109,10 @@ class Consumer:
     async def run(self) -> None:
         """Reads until it is cancelled."""
         while True:
-            if not await self.poll():
+            read = await self.poll()
+            if not read:
                 await self._log.wait(TOPIC, self.position, self._partition)
+            if read < _RECORDS_AT_ONCE:
                 await asyncio.sleep(_GATHER_SECONDS)
 
     async def poll(self) -> int:
