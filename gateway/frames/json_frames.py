@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from msgspec import UNSET, UnsetType
 
 from gateway.contracts.tables import BY_USER, RESERVED, Rpc, Tables, message_class
-from gateway.frames.frame import Answer, Call, Fault, Frame, Notice, Unreadable, invalid, session_frame
+from gateway.frames.frame import Acknowledge, Answer, Call, Fault, Frame, Notice, Unreadable, invalid, session_frame
 from gateway.json_codec.errors import INVALID_VALUE, REFUSALS, BadJson, check_keys, explain
 from gateway.json_codec.reader import shape_of
 from gateway.json_codec.values import whole
@@ -27,6 +27,8 @@ _MAX_ID = (1 << 64) - 1
 # The largest integer that JavaScript, and other readers with doubles, represent exactly.
 _MAX_NUMBER = (1 << 53) - 1
 _AN_ID = re.compile(rb'"id"\s*:\s*"?([0-9]{1,20})\b')
+# What most frames are to a client that only receives, as all clients here write it: read without building a message.
+_PLAIN_ACK = re.compile(rb'\{"type":"ack","seq":("?)(0|[1-9][0-9]{0,17})\1\}')
 _encode = msgspec.json.Encoder().encode
 
 
@@ -73,6 +75,9 @@ class JsonFrames:
 
     def read(self, payload: bytes) -> Frame:
         """See `frames.frame.Frames`. Never raises: a text message can be answered."""
+        ack = _PLAIN_ACK.fullmatch(payload)
+        if ack is not None:
+            return Acknowledge(0, int(ack[2]))
         try:
             return self._read(payload)
         except BadJson as error:

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.contracts.tables import message_class, read_tables
-from gateway.frames.frame import Call, Hello, Ping, Subscribe, Unreadable
+from gateway.frames.frame import Acknowledge, Call, Hello, Ping, Subscribe, Unreadable
 from gateway.frames.json_frames import JsonFrames
 from plaudit.gateway.v1 import session_frames_pb2 as pb
 from plaudit.message.v1 import updates_pb2
@@ -55,6 +55,18 @@ def test_frames_of_the_session_are_read(frames: JsonFrames) -> None:
     assert frames.read(b'{"type":"subscribe","id":2,"topics":["messages/1","messages/1"]}') == Subscribe(
         2, ("messages/1",)
     )
+
+
+@given(st.from_regex(r'\A\{"type":"ack","seq": ?"?[0-9]{1,20}"?\}\Z'))
+@example('{"type":"ack","seq":"17"}')
+@example('{"type":"ack","seq":0}')
+@example('{"type":"ack","seq":017}')
+@example('{"type":"ack","seq":"17}')
+@example('{"type":"ack","seq":99999999999999999999}')
+def test_an_ack_is_the_same_however_it_is_written(frames: JsonFrames, text: str) -> None:
+    other = frames.read(text.replace("{", "{ ").encode())
+    assert frames.read(text.encode()) == other
+    assert isinstance(other, Acknowledge | Unreadable)
 
 
 @settings(max_examples=400, deadline=None)
