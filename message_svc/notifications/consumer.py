@@ -27,7 +27,7 @@ GROUP = "offline-notifications"
 """The name of this reader on the event log."""
 _RECORDS_AT_ONCE = 512
 # Records that come within this time are decided about together: once for each conversation and member.
-_GATHER_SECONDS = 0.05
+_GATHER_SECONDS = 0.2
 # Members who are decided about together, with one request for their sessions.
 _MEMBERS_AT_ONCE = 1_000
 Decode = Callable[[bytes, int], Sequence[ConversationChange]]
