@@ -25,6 +25,7 @@ export function connect(url: string | string[], tokens: Tokens, options: Options
 }
 
 export class Client extends Events<ClientEvents> {
+  readonly device: string; // as in the options
   readonly #hello: Fields;
   readonly #socket: Socket;
   #state: ConnectionState = { state: "connecting" };
@@ -59,6 +60,7 @@ export class Client extends Events<ClientEvents> {
   constructor(url: string | string[], tokens: Tokens, { device = "", backlog = false, client = CLIENT, webSocket, codec }: Options) {
     super();
     if (backlog && !device) throw new TypeError("a backlog is that of a device: give the option device");
+    this.device = device;
     this.#hello = { device, client, ...(backlog ? { backlog } : {}) };
     this.#socket = new Socket(url, { codec, webSocket }, {
       onOpen: () => this.#sendHello(),
@@ -69,11 +71,8 @@ export class Client extends Events<ClientEvents> {
       },
       onLost: (code, reason) => this.#onLost(code, reason),
     });
-    this.#token = new TokenRenewal({
-      timers: this.#timers,
-      source: tokens,
-      sendToken: (token) => this.#request({ type: "renew_token", token }),
-    });
+    const sendToken = (token: string) => this.#request({ type: "renew_token", token });
+    this.#token = new TokenRenewal({ timers: this.#timers, source: tokens, sendToken });
     this.ready.catch(() => {}); // who does not wait for it reads the events
     globalThis.addEventListener?.("online", this.wake);
     globalThis.document?.addEventListener("visibilitychange", this.wake);

@@ -1,5 +1,7 @@
 // The client of Plaudit for browsers and Node.
 
+export { getPreferences, logOutOtherDevices, updatePreferences } from "./account.ts";
+export type { Audience, Preferences } from "./account.ts";
 export { Client, connect } from "./client.ts";
 export type { ClientEvents, ConnectionState, Options } from "./client_types.ts";
 export { backoffDelay } from "./connection/backoff.ts";

@@ -1,7 +1,37 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: 6ae76bb4ecbe6b98607ced577ffc5e7001a7af5f1e267354d5beedf566551717
-// text: 9e2228917cf040a41df03f6266101772aaa5ce7073c3558b6e7ef17383519504
+// sources: f6d8640a7200fbdaead71ed35b51b1264550a9cd017dc7b43c014550462d48b3
+// text: 1d0ac0d287671678287e1dfb11840630a6919b123511f000cda802ddcc93bd64
 
+// src/account.ts
+/**
+* Logs out all other devices of the user: their sockets are closed with the code 4505, and they do not reconnect by themselves.
+* Returns how many sessions have ended. Tokens stay valid. The client needs the option `device`.
+*/
+async function logOutOtherDevices(client) {
+	return Number((await client.call("end_sessions", { all_except_device_id: client.device })).ended ?? 0);
+}
+async function getPreferences(client) {
+	return preferences(await client.call("get_preferences", {}));
+}
+/** Changes those that are given; returns all as they are then. */
+async function updatePreferences(client, changes) {
+	const { whoMayWrite, whoMayAdd, readReceipts, phoneLookup } = changes;
+	return preferences(await client.call("update_preferences", {
+		...whoMayWrite && { who_may_write: whoMayWrite },
+		...whoMayAdd && { who_may_add: whoMayAdd },
+		...readReceipts !== void 0 && { read_receipts: readReceipts },
+		...phoneLookup !== void 0 && { phone_lookup: phoneLookup }
+	}));
+}
+function preferences(answer) {
+	const fields = answer.preferences ?? {};
+	return {
+		whoMayWrite: fields.who_may_write,
+		whoMayAdd: fields.who_may_add,
+		readReceipts: Boolean(fields.read_receipts),
+		phoneLookup: Boolean(fields.phone_lookup)
+	};
+}
 // src/connection/backoff.ts
 var MIN_MS = 250;
 var MAX_MS = 1e4;
@@ -613,6 +643,7 @@ function connect(url, tokens, options = {}) {
 	return new Client(url, tokens, options);
 }
 var Client = class extends Events {
+	device;
 	#hello;
 	#socket;
 	#state = { state: "connecting" };
@@ -651,6 +682,7 @@ var Client = class extends Events {
 	constructor(url, tokens, { device = "", backlog = false, client = CLIENT, webSocket, codec }) {
 		super();
 		if (backlog && !device) throw new TypeError("a backlog is that of a device: give the option device");
+		this.device = device;
 		this.#hello = {
 			device,
 			client,
@@ -668,13 +700,14 @@ var Client = class extends Events {
 			},
 			onLost: (code, reason) => this.#onLost(code, reason)
 		});
+		const sendToken = (token) => this.#request({
+			type: "renew_token",
+			token
+		});
 		this.#token = new TokenRenewal({
 			timers: this.#timers,
 			source: tokens,
-			sendToken: (token) => this.#request({
-				type: "renew_token",
-				token
-			})
+			sendToken
 		});
 		this.ready.catch(() => {});
 		globalThis.addEventListener?.("online", this.wake);
@@ -1013,103 +1046,19 @@ var ChangedEvents = class {
 		for (const emit of all) emit();
 	}
 };
-// src/messages/commands.ts
-/** The commands of `Messenger`. They resolve once the server has made the change, and reject where it refuses it. */
-var ConversationCommands = class extends Events {
-	#settings = /* @__PURE__ */ new Map();
-	/** The id of the direct conversation with a user, which is made where it is missing. */
-	async openDirect(userId) {
-		const known = this.list.withPeer(userId);
-		return known ? known.conversationId : this.#create("create_conversation", { participant_ids: [userId] });
-	}
-	/** Creates a group with these other members; returns its id. */
-	createGroup(name, memberIds) {
-		return this.#create("create_group", {
-			name,
-			member_ids: memberIds,
-			op_id: uuid7()
-		});
-	}
-	addMembers(conversationId, userIds) {
-		return this.#change("add_members", conversationId, { user_ids: userIds });
-	}
-	removeMember(conversationId, userId) {
-		return this.#change("remove_member", conversationId, { user_id: userId });
-	}
-	leave(conversationId) {
-		return this.#change("leave_conversation", conversationId);
-	}
-	setRole(conversationId, userId, role) {
-		return this.#change("set_member_role", conversationId, {
-			user_id: userId,
-			role
-		});
-	}
-	rename(conversationId, name) {
-		return this.#change("update_conversation", conversationId, { name });
-	}
-	/** Lets messages disappear after a time, also those that are there; 0: they stay. */
-	setRetention(conversationId, retentionSeconds) {
-		return this.#change("set_retention", conversationId, { retention_seconds: retentionSeconds });
-	}
-	convertToChannel(conversationId) {
-		return this.#change("convert_to_channel", conversationId);
-	}
-	async joinChannel(conversationId) {
-		await this.#change("join_channel", conversationId);
-		await this.directory.read(conversationId);
-	}
-	/** Mutes a conversation until a time in milliseconds since 1970; 0: no longer. */
-	mute(conversationId, muteUntilMs) {
-		return this.#setMembership(conversationId, { mute_until_ms: muteUntilMs }, { muteUntilMs });
-	}
-	pin(conversationId, pinned) {
-		return this.#setMembership(conversationId, { pinned }, { pinned });
-	}
-	/** Moves a conversation to the archived ones, until a message comes; or back. */
-	archive(conversationId, archived) {
-		return this.#setMembership(conversationId, { archived }, { archived });
-	}
-	/** Shows a conversation as unread until it is read, whatever is unread; or no longer. */
-	markUnread(conversationId, markedUnread) {
-		return this.#setMembership(conversationId, { marked_unread: markedUnread }, { markedUnread });
-	}
-	/** Whether a change of `Membership` has no answer yet: pushes may be older than what is shown. */
-	isSetting(conversationId) {
-		return this.#settings.has(conversationId);
-	}
-	async #create(type, fields) {
-		const answer = await this.client.call(type, fields);
-		return this.directory.add(answer.conversation).conversationId;
-	}
-	async #change(type, conversationId, fields = {}) {
-		await this.client.call(type, {
-			conversation_id: conversationId,
-			op_id: uuid7(),
-			...fields
-		});
-	}
-	async #setMembership(conversationId, fields, shown) {
-		this.list.patch(conversationId, shown);
-		this.onListChanged();
-		this.#settings.set(conversationId, (this.#settings.get(conversationId) ?? 0) + 1);
-		try {
-			await this.client.call("update_membership", {
-				conversation_id: conversationId,
-				...fields
-			});
-		} catch (error) {
-			this.directory.readLater(conversationId);
-			throw error;
-		} finally {
-			const left = this.#settings.get(conversationId) - 1;
-			if (left) this.#settings.set(conversationId, left);
-			else this.#settings.delete(conversationId);
-		}
-	}
-};
 // src/messages/wire.ts
 var SENT = "CHANGE_TYPE_MESSAGE_SENT";
+var EDITED = "CHANGE_TYPE_MESSAGE_EDITED";
+var DELETED = "CHANGE_TYPE_MESSAGE_DELETED";
+var PINNED = "CHANGE_TYPE_MESSAGE_PINNED";
+var UNPINNED = "CHANGE_TYPE_MESSAGE_UNPINNED";
+/** Whether a change may make the pinned messages other ones. */
+var changesPins = ({ type }) => [
+	EDITED,
+	DELETED,
+	PINNED,
+	UNPINNED
+].includes(type);
 var text = (value) => String(value ?? "");
 var number = (value) => Number(value ?? 0);
 var list = (value) => value ?? [];
@@ -1130,7 +1079,8 @@ function message(fields) {
 		metadata: fields.metadata ?? {},
 		editTime: text(fields.edit_time),
 		deleteTime: text(fields.delete_time),
-		deletedBy: text(fields.deleted_by || "DELETED_BY_UNSPECIFIED")
+		deletedBy: text(fields.deleted_by || "DELETED_BY_UNSPECIFIED"),
+		forwardCount: number(fields.forward_count)
 	};
 }
 function change(fields) {
@@ -1194,6 +1144,7 @@ function conversation(fields) {
 		unreadCount: number(fields.unread_count),
 		retentionSeconds: number(fields.retention_seconds),
 		visibleFromSeq: number(fields.visible_from_seq),
+		draft: text(fields.draft),
 		...fields.last_message ? { lastMessage: message(fields.last_message) } : {},
 		...membership(fields.membership ?? {})
 	};
@@ -1211,6 +1162,18 @@ var members = (answer) => list(answer.members).map((fields) => ({
 	role: text(fields.role),
 	joinedSeq: number(fields.joined_seq)
 }));
+var pinnedMessages = (answer) => list(answer.pinned_messages).map((fields) => ({
+	message: message(fields.message ?? {}),
+	pinnedBy: text(fields.pinned_by),
+	pinTime: text(fields.pin_time)
+}));
+/** The draft of a `draft_changed`; null for other pushes. */
+var pushedDraft = (frame) => frame.type === "draft_changed" ? {
+	content: text(frame.content),
+	timestamp: number(frame.timestamp),
+	deviceId: text(frame.device_id)
+} : null;
+var timestampOf = (answer) => number(answer.timestamp);
 var receipt = (fields) => ({
 	userId: text(fields.user_id),
 	deliveredSeq: number(fields.delivered_seq),
@@ -1529,7 +1492,7 @@ function compare(one, other) {
 // src/messages/directory.ts
 var PAGE$1 = 100;
 var STALE_DELAY_MS = 250;
-var RETRY_MS$1 = 2e3;
+var RETRY_MS$2 = 2e3;
 var Directory = class {
 	#client;
 	#list;
@@ -1597,7 +1560,7 @@ var Directory = class {
 		} catch (error) {
 			const { code, reason } = error;
 			if (code === "NOT_FOUND") this.#list.remove(conversationId);
-			else if (reason !== "CONNECTION_ENDED") this.readLater(conversationId, RETRY_MS$1);
+			else if (reason !== "CONNECTION_ENDED") this.readLater(conversationId, RETRY_MS$2);
 		}
 	}
 	async #loadNext(pages) {
@@ -1628,6 +1591,339 @@ var Directory = class {
 		pages.next = nextPage(answer);
 		this.#onLoaded(conversations$1);
 		return conversations$1.map(({ conversationId }) => conversationId);
+	}
+};
+// src/messages/drafts.ts
+var PREFIX$1 = "plaudit.draft.";
+var SAVE_DELAY_MS = 1e3;
+var RETRY_MS$1 = 3e3;
+var TYPING_MS = 3e3;
+var Drafts = class {
+	#host;
+	#unsaved = /* @__PURE__ */ new Map();
+	#timers = /* @__PURE__ */ new Map();
+	#saving = /* @__PURE__ */ new Set();
+	#typed = /* @__PURE__ */ new Map();
+	#stored = /* @__PURE__ */ new Map();
+	#storage;
+	#prefix = PREFIX$1;
+	constructor(host) {
+		this.#host = host;
+	}
+	/** Adds what an earlier page has not stored at the server, and keeps such drafts in the storage. */
+	restore(storage, user) {
+		this.#storage = storage;
+		this.#prefix = `${PREFIX$1}${user}.`;
+		const keys = Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? "");
+		for (const key of keys.filter((each) => each.startsWith(this.#prefix))) {
+			const conversationId = key.slice(this.#prefix.length);
+			if (this.#unsaved.has(conversationId)) continue;
+			this.#unsaved.set(conversationId, storage.getItem(key) ?? "");
+			this.#saveLater(conversationId);
+		}
+	}
+	/** The user has written this; it is stored at the server at most once a second. */
+	set(conversationId, content) {
+		if (content === this.#host.list.get(conversationId)?.draft) return;
+		this.#typed.set(conversationId, Date.now());
+		this.#write(conversationId, content);
+	}
+	/** The user sends what is written; the message ends the draft at the server. */
+	end(conversationId) {
+		this.#typed.delete(conversationId);
+		this.#forget(conversationId);
+		this.#show(conversationId, "");
+	}
+	/** Another device, or the server, has changed the draft. */
+	push(conversationId, { content, timestamp, deviceId }) {
+		if (deviceId !== "" && deviceId === this.#host.device()) return;
+		if (timestamp <= (this.#stored.get(conversationId) ?? 0)) return;
+		this.#stored.set(conversationId, timestamp);
+		if (this.#unsaved.has(conversationId)) return;
+		const known = this.#host.list.get(conversationId)?.draft ?? "";
+		if (known === content) return;
+		if (Date.now() - (this.#typed.get(conversationId) ?? -Infinity) < TYPING_MS) this.#write(conversationId, known);
+		else this.#show(conversationId, content);
+	}
+	/** The conversation was read; what is not stored yet is shown over its draft. */
+	onLoaded(conversationId) {
+		const content = this.#unsaved.get(conversationId) ?? (this.#host.isEnding(conversationId) ? "" : void 0);
+		if (content !== void 0 && content !== this.#host.list.get(conversationId)?.draft) this.#show(conversationId, content);
+	}
+	/** Stores at the server what is not stored yet: the page may be closed, or the user leaves the conversation. */
+	flush() {
+		for (const conversationId of [...this.#unsaved.keys()]) this.#save(conversationId);
+	}
+	close() {
+		for (const timer of this.#timers.values()) clearTimeout(timer);
+		this.#timers.clear();
+	}
+	#write(conversationId, content) {
+		this.#unsaved.set(conversationId, content);
+		try {
+			this.#storage?.setItem(this.#prefix + conversationId, content);
+		} catch (error) {
+			console.warn("plaudit: a draft is not kept over a reload:", error);
+		}
+		this.#show(conversationId, content);
+		this.#saveLater(conversationId);
+	}
+	#saveLater(conversationId, ms = SAVE_DELAY_MS) {
+		if (this.#timers.has(conversationId)) return;
+		this.#timers.set(conversationId, setTimeout(() => void this.#save(conversationId), ms));
+	}
+	async #save(conversationId) {
+		clearTimeout(this.#timers.get(conversationId));
+		this.#timers.delete(conversationId);
+		const content = this.#unsaved.get(conversationId);
+		if (content === void 0) return;
+		if (this.#saving.has(conversationId) || this.#host.isEnding(conversationId)) return this.#saveLater(conversationId);
+		this.#saving.add(conversationId);
+		try {
+			const fields = {
+				conversation_id: conversationId,
+				content,
+				device_id: this.#host.device()
+			};
+			const timestamp = timestampOf(await this.#host.client.call("set_draft", fields));
+			this.#stored.set(conversationId, Math.max(timestamp, this.#stored.get(conversationId) ?? 0));
+			if (this.#unsaved.get(conversationId) === content) this.#forget(conversationId);
+			else if (this.#unsaved.has(conversationId)) this.#saveLater(conversationId);
+		} catch (error) {
+			const { code } = error;
+			if (code === "NOT_FOUND" || code === "INVALID_ARGUMENT") this.#forget(conversationId);
+			else if (this.#host.client.state !== "ended") this.#saveLater(conversationId, RETRY_MS$1);
+		} finally {
+			this.#saving.delete(conversationId);
+		}
+	}
+	#forget(conversationId) {
+		clearTimeout(this.#timers.get(conversationId));
+		this.#timers.delete(conversationId);
+		this.#unsaved.delete(conversationId);
+		this.#storage?.removeItem(this.#prefix + conversationId);
+	}
+	#show(conversationId, draft) {
+		this.#host.list.patch(conversationId, { draft });
+		this.#host.onChange();
+	}
+};
+// src/messages/commands.ts
+/** The commands of `Messenger`. They resolve once the server has made the change, and reject where it refuses it. */
+var ConversationCommands = class extends Events {
+	#settings = /* @__PURE__ */ new Map();
+	/** The id of the direct conversation with a user, which is made where it is missing. */
+	async openDirect(userId) {
+		const known = this.list.withPeer(userId);
+		return known ? known.conversationId : this.#create("create_conversation", { participant_ids: [userId] });
+	}
+	/** Creates a group with these other members; returns its id. */
+	createGroup(name, memberIds) {
+		return this.#create("create_group", {
+			name,
+			member_ids: memberIds,
+			op_id: uuid7()
+		});
+	}
+	addMembers(conversationId, userIds) {
+		return this.#change("add_members", conversationId, { user_ids: userIds });
+	}
+	removeMember(conversationId, userId) {
+		return this.#change("remove_member", conversationId, { user_id: userId });
+	}
+	leave(conversationId) {
+		return this.#change("leave_conversation", conversationId);
+	}
+	setRole(conversationId, userId, role) {
+		return this.#change("set_member_role", conversationId, {
+			user_id: userId,
+			role
+		});
+	}
+	rename(conversationId, name) {
+		return this.#change("update_conversation", conversationId, { name });
+	}
+	/** Lets messages disappear after a time, also those that are there; 0: they stay. */
+	setRetention(conversationId, retentionSeconds) {
+		return this.#change("set_retention", conversationId, { retention_seconds: retentionSeconds });
+	}
+	convertToChannel(conversationId) {
+		return this.#change("convert_to_channel", conversationId);
+	}
+	async joinChannel(conversationId) {
+		await this.#change("join_channel", conversationId);
+		await this.directory.read(conversationId);
+	}
+	/** Mutes a conversation until a time in milliseconds since 1970; 0: no longer. */
+	mute(conversationId, muteUntilMs) {
+		return this.#setMembership(conversationId, { mute_until_ms: muteUntilMs }, { muteUntilMs });
+	}
+	pin(conversationId, pinned) {
+		return this.#setMembership(conversationId, { pinned }, { pinned });
+	}
+	/** Moves a conversation to the archived ones, until a message comes; or back. */
+	archive(conversationId, archived) {
+		return this.#setMembership(conversationId, { archived }, { archived });
+	}
+	/** Shows a conversation as unread until it is read, whatever is unread; or no longer. */
+	markUnread(conversationId, markedUnread) {
+		return this.#setMembership(conversationId, { marked_unread: markedUnread }, { markedUnread });
+	}
+	/** Whether a change of `Membership` has no answer yet: pushes may be older than what is shown. */
+	isSetting(conversationId) {
+		return this.#settings.has(conversationId);
+	}
+	async #create(type, fields) {
+		const answer = await this.client.call(type, fields);
+		return this.directory.add(answer.conversation).conversationId;
+	}
+	async #change(type, conversationId, fields = {}) {
+		await this.client.call(type, {
+			conversation_id: conversationId,
+			op_id: uuid7(),
+			...fields
+		});
+	}
+	async #setMembership(conversationId, fields, shown) {
+		this.list.patch(conversationId, shown);
+		this.onListChanged();
+		this.#settings.set(conversationId, (this.#settings.get(conversationId) ?? 0) + 1);
+		try {
+			await this.client.call("update_membership", {
+				conversation_id: conversationId,
+				...fields
+			});
+		} catch (error) {
+			this.directory.readLater(conversationId);
+			throw error;
+		} finally {
+			const left = this.#settings.get(conversationId) - 1;
+			if (left) this.#settings.set(conversationId, left);
+			else this.#settings.delete(conversationId);
+		}
+	}
+};
+// src/messages/message_commands.ts
+/** The commands of `Messenger` for messages. They resolve once the server has made the change, and reject where it refuses it. */
+var MessageCommands = class extends ConversationCommands {
+	/** Sends a message; it is shown at once. Resolves once the server has it, rejects where the server refuses it. */
+	send(conversationId, content, options) {
+		const sent = this.outgoing.send({
+			conversationId,
+			recipientId: ""
+		}, content, options);
+		if (options?.clearDraft) this.drafts.end(conversationId);
+		return sent;
+	}
+	/** Sends a message to a user, in the direct conversation with them, which is made where it is missing. */
+	sendTo(userId, content, options) {
+		const conversationId = this.list.withPeer(userId)?.conversationId ?? "";
+		return this.outgoing.send({
+			conversationId,
+			recipientId: conversationId ? "" : userId
+		}, content, options);
+	}
+	/**
+	* Sends the content of a message to another conversation, or the same one, marked as forwarded; it is shown at once. Each
+	* call is a message of its own, a repeated attempt of it is not. Who wrote the content and where is not told.
+	*/
+	forward(conversationId, message) {
+		return this.outgoing.forward(conversationId, message);
+	}
+	edit(conversationId, message, content, options) {
+		return this.outgoing.change(conversationId, "edit", message, content, options);
+	}
+	/** Deletes a message for everyone: an own one, or as an admin of a group or channel one of another user. */
+	delete(conversationId, message) {
+		return this.outgoing.change(conversationId, "delete", message);
+	}
+	/** Sends a refused message again, after what is queued now. */
+	retry(conversationId, message) {
+		return this.outgoing.retry(conversationId, message.clientMsgId);
+	}
+	/** Forgets a message that was not accepted. */
+	discard(conversationId, message) {
+		this.outgoing.discard(conversationId, message.clientMsgId);
+	}
+	/**
+	* What the user has written and not sent in a conversation; `Conversation.draft` has it. It is stored at the server at most
+	* once a second and then is on the user's other devices; with the option `storage` it is kept over a reload. A message
+	* that is sent with `clearDraft` ends it.
+	*/
+	setDraft(conversationId, content) {
+		this.drafts.set(conversationId, content);
+	}
+	/** Stores all drafts now: the user leaves a conversation. */
+	saveDrafts() {
+		this.drafts.flush();
+	}
+	/** Pins a message for all members; in a group or channel only admins may. The event `pins` follows. */
+	pinMessage(conversationId, { messageId }) {
+		return this.#call("pin_message", conversationId, {
+			message_id: messageId,
+			op_id: uuid7()
+		});
+	}
+	unpinMessage(conversationId, { messageId }) {
+		return this.#call("unpin_message", conversationId, {
+			message_id: messageId,
+			op_id: uuid7()
+		});
+	}
+	/** Reports a message to the moderators, with a copy of its text. `comment`: at most 1,000 characters. */
+	reportMessage(conversationId, { messageId }, reason, comment = "") {
+		return this.#call("report_message", conversationId, {
+			message_id: messageId,
+			reason,
+			comment
+		});
+	}
+	async #call(type, conversationId, fields) {
+		await this.client.call(type, {
+			conversation_id: conversationId,
+			...fields
+		});
+	}
+};
+// src/messages/pins.ts
+var Pins = class {
+	#client;
+	#id;
+	#onChange;
+	#all = [];
+	#isLoading = false;
+	#isStale = false;
+	constructor(client, conversationId, onChange) {
+		this.#client = client;
+		this.#id = conversationId;
+		this.#onChange = onChange;
+	}
+	/** The latest pin first. */
+	get all() {
+		return this.#all;
+	}
+	/** Reads them; once more where they have changed meanwhile. */
+	async load() {
+		this.#isStale = true;
+		if (this.#isLoading) return;
+		this.#isLoading = true;
+		try {
+			while (this.#isStale) {
+				this.#isStale = false;
+				this.#set(pinnedMessages(await this.#client.call("list_pinned_messages", { conversation_id: this.#id })));
+			}
+		} catch {} finally {
+			this.#isLoading = false;
+		}
+	}
+	/** Messages with a smaller number have disappeared. */
+	hideBefore(visibleFromSeq) {
+		const left = this.#all.filter(({ message }) => message.messageSeq >= visibleFromSeq);
+		if (left.length < this.#all.length) this.#set(left);
+	}
+	#set(pins) {
+		this.#all = pins;
+		this.#onChange();
 	}
 };
 // src/messages/positions.ts
@@ -1694,6 +1990,7 @@ var OpenConversation = class {
 	error;
 	members = [];
 	positions = new Positions();
+	pins;
 	#id;
 	#host;
 	#log;
@@ -1708,6 +2005,7 @@ var OpenConversation = class {
 	constructor(conversationId, host) {
 		this.#id = conversationId;
 		this.#host = host;
+		this.pins = new Pins(host.client, conversationId, () => !this.#isClosed && host.onPins());
 	}
 	get log() {
 		return this.#log;
@@ -1721,6 +2019,7 @@ var OpenConversation = class {
 	}
 	/** Loads the latest page, the members and their receipts. */
 	async load() {
+		this.pins.load();
 		await this.#loading(async () => {
 			const appliedSeq = this.#host.lastSeq() ?? await this.#readLastSeq();
 			const answer = await this.#call("list_messages", { page_size: PAGE });
@@ -1773,12 +2072,14 @@ var OpenConversation = class {
 		this.#log.push(change);
 		if (this.#isIncomplete) this.#fillLater();
 		if (change.userIds.length) this.loadMembers();
+		if (changesPins(change)) this.pins.load();
 		this.#host.onTimeline();
 	}
 	/** Messages with a smaller number have disappeared. */
 	hideBefore(visibleFromSeq) {
 		this.#visibleFromSeq = Math.max(this.#visibleFromSeq, visibleFromSeq);
 		this.#log?.hideBefore(this.#visibleFromSeq);
+		this.pins.hideBefore(this.#visibleFromSeq);
 		this.#host.onTimeline();
 	}
 	pushReceipt(receipt) {
@@ -1819,6 +2120,7 @@ var OpenConversation = class {
 				const changes$1 = changes(answer);
 				lastSeq = lastSeqOf(answer);
 				log.fill(changes$1, lastSeq);
+				if (changes$1.some(changesPins)) this.pins.load();
 				this.hideBefore(visibleFromOf(answer));
 				this.#host.onTimeline();
 			}
@@ -1957,7 +2259,7 @@ function stored(entry, key, user, status, change) {
 	}, change);
 }
 function queued(entry, user, change) {
-	const { id, conversationId, content, contentType, replyTo, mentions, metadata, accepted, state, error } = entry;
+	const { id, conversationId, content, contentType, replyTo, mentions, metadata, accepted, state, error, forwardCount = 0 } = entry;
 	const status = state === "queued" ? "pending" : state === "failed" ? "failed" : "sent";
 	return withChange({
 		kind: "message",
@@ -1978,6 +2280,7 @@ function queued(entry, user, change) {
 		edited: false,
 		deleted: false,
 		deletedBy: "DELETED_BY_UNSPECIFIED",
+		forwardCount,
 		status,
 		...error ? { error } : {}
 	}, change);
@@ -2065,13 +2368,14 @@ var OpenConversations = class {
 		return entries.filter((entry) => entry.messageSeq > messageSeq && !isEvent(entry) && entry.senderId !== user && !entry.deleteTime).length;
 	}
 	#add(conversationId) {
-		const { client, lastSeq, onConversation, onMembers } = this.#host;
+		const { client, lastSeq, onConversation, onMembers, onPins } = this.#host;
 		const conversation = new OpenConversation(conversationId, {
 			client,
 			lastSeq: () => lastSeq(conversationId),
 			onConversation,
 			onTimeline: () => this.changed(conversationId),
-			onMembers: () => onMembers(conversationId)
+			onMembers: () => onMembers(conversationId),
+			onPins: () => onPins(conversationId)
 		});
 		const shown = {
 			conversation,
@@ -2153,15 +2457,23 @@ var Sender = class {
 		}, options);
 	}
 };
-function sendFields({ id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata }) {
+function sendFields(entry) {
+	const { id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata, forwardOf, clearDraft } = entry;
+	const place = conversationId ? { conversation_id: conversationId } : { recipient_id: recipientId };
+	if (forwardOf) return {
+		...place,
+		forward_of: forwardOf,
+		client_msg_id: id
+	};
 	return {
-		...conversationId ? { conversation_id: conversationId } : { recipient_id: recipientId },
+		...place,
 		content,
 		content_type: contentType,
 		client_msg_id: id,
 		reply_to: replyTo,
 		mentions,
-		metadata
+		metadata,
+		...clearDraft ? { clear_draft: true } : {}
 	};
 }
 function isTemporary({ code, reason, retryAfterMs }) {
@@ -2170,6 +2482,7 @@ function isTemporary({ code, reason, retryAfterMs }) {
 }
 var delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // src/messages/outgoing.ts
+var MAX_FORWARD_COUNT = 5;
 var Outgoing = class {
 	#outbox;
 	#host;
@@ -2188,7 +2501,7 @@ var Outgoing = class {
 		this.#sender.start();
 	}
 	send(place, content, options = {}) {
-		const { replyTo = "", mentions = [], metadata = {}, contentType = "text" } = options;
+		const { replyTo = "", mentions = [], metadata = {}, contentType = "text", clearDraft = false } = options;
 		const lane = place.conversationId ? this.#host.lane(place.conversationId) : `user:${place.recipientId}`;
 		return this.#queue({
 			...newEntry(),
@@ -2200,8 +2513,26 @@ var Outgoing = class {
 			contentType,
 			replyTo,
 			mentions,
-			metadata
+			metadata,
+			clearDraft
 		});
+	}
+	forward(conversationId, { messageId, content, contentType, forwardCount }) {
+		const count = Math.min(MAX_FORWARD_COUNT, forwardCount + 1);
+		const lane = this.#host.lane(conversationId);
+		return this.#queue({
+			...newEntry(),
+			conversationId,
+			lane,
+			content,
+			contentType,
+			forwardOf: messageId,
+			forwardCount: count
+		});
+	}
+	/** Whether a message that ends the draft of the conversation is not yet accepted. */
+	endsDraft(conversationId) {
+		return this.#outbox.of(conversationId).some(({ clearDraft, state }) => clearDraft && state === "queued");
 	}
 	change(conversationId, action, message, content = "", options = {}) {
 		const { mentions = [], metadata = {} } = options;
@@ -2292,7 +2623,7 @@ var Outgoing = class {
 		this.#outbox.remove(change.id);
 		this.#settle(change.id)?.resolve();
 		if (refused && change.action === "edit") this.#outbox.set({
-			...refused,
+			...written(refused),
 			content: change.content,
 			mentions: change.mentions
 		});
@@ -2305,6 +2636,9 @@ var Outgoing = class {
 		return waiting;
 	}
 };
+function written({ forwardOf: _, forwardCount: __, ...entry }) {
+	return entry;
+}
 function newEntry() {
 	const id = uuid7();
 	return {
@@ -2469,7 +2803,7 @@ var CONVERSATIONS = "conversations/";
 * The list and the open conversations of the user of a client, up to date as long as it is connected. Give the client the
 * options `device` and `backlog`: then what was sent while the device was away is delivered for its senders, too.
 */
-var Messenger = class extends ConversationCommands {
+var Messenger = class extends MessageCommands {
 	client;
 	list;
 	directory;
@@ -2477,7 +2811,8 @@ var Messenger = class extends ConversationCommands {
 	#backlog;
 	#open;
 	#outbox = new Outbox();
-	#outgoing;
+	outgoing;
+	drafts;
 	#reads;
 	#changed = new ChangedEvents();
 	#listeners;
@@ -2498,9 +2833,10 @@ var Messenger = class extends ConversationCommands {
 			lastSeq: (id) => this.list.get(id)?.lastMessageSeq,
 			onConversation: (fields) => this.directory.add(fields),
 			onTimeline: (id) => this.#soon("timeline", id),
-			onMembers: (id) => this.#soon("members", id)
+			onMembers: (id) => this.#soon("members", id),
+			onPins: (id) => this.#soon("pins", id)
 		});
-		this.#outgoing = new Outgoing(client, this.#outbox, {
+		this.outgoing = new Outgoing(client, this.#outbox, {
 			lane: (id) => this.#laneOf(id),
 			onChange: (id) => this.#open.changed(id),
 			onAccepted: (id, seq) => this.#onAccepted(id, seq),
@@ -2514,6 +2850,13 @@ var Messenger = class extends ConversationCommands {
 					error
 				});
 			}
+		});
+		this.drafts = new Drafts({
+			client,
+			list: this.list,
+			device: () => client.device,
+			isEnding: (id) => this.outgoing.endsDraft(id),
+			onChange: () => this.#soon("conversations")
 		});
 		this.#reads = new ReadPositions(client, (conversationId, error) => {
 			this.directory.readLater(conversationId);
@@ -2536,6 +2879,7 @@ var Messenger = class extends ConversationCommands {
 	close() {
 		globalThis.removeEventListener?.("pagehide", this.#onPageHide);
 		this.#reads.close();
+		this.drafts.close();
 		for (const stop of this.#listeners) stop();
 		this.directory.close();
 		this.#open.close();
@@ -2590,34 +2934,9 @@ var Messenger = class extends ConversationCommands {
 	receipts(conversationId) {
 		return this.#open.get(conversationId)?.positions.all ?? [];
 	}
-	/** Sends a message; it is shown at once. Resolves once the server has it, rejects where the server refuses it. */
-	send(conversationId, content, options) {
-		return this.#outgoing.send({
-			conversationId,
-			recipientId: ""
-		}, content, options);
-	}
-	/** Sends a message to a user, in the direct conversation with them, which is made where it is missing. */
-	sendTo(userId, content, options) {
-		const conversationId = this.list.withPeer(userId)?.conversationId ?? "";
-		return this.#outgoing.send({
-			conversationId,
-			recipientId: conversationId ? "" : userId
-		}, content, options);
-	}
-	edit(conversationId, message, content, options) {
-		return this.#outgoing.change(conversationId, "edit", message, content, options);
-	}
-	delete(conversationId, message) {
-		return this.#outgoing.change(conversationId, "delete", message);
-	}
-	/** Sends a refused message again, after what is queued now. */
-	retry(conversationId, message) {
-		return this.#outgoing.retry(conversationId, message.clientMsgId);
-	}
-	/** Forgets a message that was not accepted. */
-	discard(conversationId, message) {
-		this.#outgoing.discard(conversationId, message.clientMsgId);
+	/** The pinned messages of an open conversation, the latest pin first. */
+	pins(conversationId) {
+		return this.#open.get(conversationId)?.pins.all ?? [];
 	}
 	/** The user has read up to a message, by default the last one. `private`: the other members do not see it. */
 	markRead(conversationId, message, { private: isPrivate = false } = {}) {
@@ -2635,7 +2954,10 @@ var Messenger = class extends ConversationCommands {
 	onListChanged() {
 		this.#soon("conversations");
 	}
-	#onPageHide = () => this.#reads.flush();
+	#onPageHide = () => {
+		this.#reads.flush();
+		this.drafts.flush();
+	};
 	#laneOf(conversationId) {
 		const peer = this.list.get(conversationId)?.peerId;
 		return peer ? `user:${peer}` : conversationId;
@@ -2644,13 +2966,16 @@ var Messenger = class extends ConversationCommands {
 		const isFirst = this.#user === "";
 		this.#user = this.client.user;
 		if (isFirst) {
-			if (this.#storage) this.#outbox.restore(this.#storage, this.#user);
+			if (this.#storage) {
+				this.#outbox.restore(this.#storage, this.#user);
+				this.drafts.restore(this.#storage, this.#user);
+			}
 			this.client.subscribe([`users/${this.#user}`]);
 		}
 		this.#mustLoad ||= !complete;
 		if (!complete) this.#backlog.begin();
 		else this.directory.load().catch(() => this.#mustLoad = true);
-		this.#outgoing.start();
+		this.outgoing.start();
 	}
 	#onSubscribed(topics) {
 		for (const topic of topics) {
@@ -2670,6 +2995,8 @@ var Messenger = class extends ConversationCommands {
 		if (frame.type === "messages_expired") this.#hideBefore(conversationId, visibleFromOf(frame));
 		const membership = pushedMembership(frame);
 		if (membership) this.#onMembership(conversationId, membership);
+		const draft = pushedDraft(frame);
+		if (draft) this.drafts.push(conversationId, draft);
 		const change = pushedChange(frame);
 		if (!change || !conversationId) return;
 		const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
@@ -2693,6 +3020,7 @@ var Messenger = class extends ConversationCommands {
 	}
 	#onLoaded(loaded) {
 		this.#soon("conversations");
+		for (const { conversationId } of loaded) this.drafts.onLoaded(conversationId);
 		for (const { conversationId, type, lastMessageSeq, visibleFromSeq, role } of loaded) {
 			this.#open.get(conversationId)?.hideBefore(visibleFromSeq);
 			this.#open.get(conversationId)?.expect(lastMessageSeq);
@@ -2713,4 +3041,4 @@ var Messenger = class extends ConversationCommands {
 		this.#changed.soon(`${type} ${conversationId}`, emit);
 	}
 };
-export { Client, Messenger, PlauditError, backoffDelay, connect, tabDeviceId, uuid7 };
+export { Client, Messenger, PlauditError, backoffDelay, connect, getPreferences, logOutOtherDevices, tabDeviceId, updatePreferences, uuid7 };

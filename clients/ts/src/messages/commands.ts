@@ -14,6 +14,8 @@ export interface MessengerEvents {
   conversations: object;
   timeline: { conversationId: string };
   members: { conversationId: string };
+  /** The pinned messages of an open conversation have changed. */
+  pins: { conversationId: string };
   /** A message of another user was sent just now; once for each. Those of the backlog are in the list. */
   message: { message: Message };
   /** The server refuses what was shown already: it is shown no longer, a message as failed. */

@@ -4,14 +4,15 @@ import type { Client } from "../client.ts";
 import type { Frame } from "../connection/codec.ts";
 import { Backlog } from "./backlog.ts";
 import { ChangedEvents } from "./changed_events.ts";
-import { ConversationCommands } from "./commands.ts";
 import { ConversationList } from "./conversation_list.ts";
 import { Directory } from "./directory.ts";
+import { Drafts } from "./drafts.ts";
+import { MessageCommands } from "./message_commands.ts";
 import { OpenConversations } from "./open_conversations.ts";
-import { Outgoing, type SendOptions } from "./outgoing.ts";
+import { Outgoing } from "./outgoing.ts";
 import { Outbox, type QueueStorage } from "./outbox.ts";
 import { ReadPositions } from "./read_positions.ts";
-import type { Conversation, Member, Membership, Message, Receipt, Timeline } from "./types.ts";
+import type { Conversation, Member, Membership, PinnedMessage, Receipt, Timeline } from "./types.ts";
 import * as wire from "./wire.ts";
 
 const CONVERSATIONS = "conversations/";
@@ -28,7 +29,7 @@ export interface MessengerOptions {
  * The list and the open conversations of the user of a client, up to date as long as it is connected. Give the client the
  * options `device` and `backlog`: then what was sent while the device was away is delivered for its senders, too.
  */
-export class Messenger extends ConversationCommands {
+export class Messenger extends MessageCommands {
   protected readonly client: Client;
   protected readonly list: ConversationList;
   protected readonly directory: Directory;
@@ -36,7 +37,8 @@ export class Messenger extends ConversationCommands {
   readonly #backlog: Backlog;
   readonly #open: OpenConversations;
   readonly #outbox = new Outbox();
-  readonly #outgoing: Outgoing;
+  protected readonly outgoing: Outgoing;
+  protected readonly drafts: Drafts;
   readonly #reads: ReadPositions;
   readonly #changed = new ChangedEvents();
   readonly #listeners: (() => void)[];
@@ -59,8 +61,9 @@ export class Messenger extends ConversationCommands {
       onConversation: (fields) => this.directory.add(fields),
       onTimeline: (id) => this.#soon("timeline", id),
       onMembers: (id) => this.#soon("members", id),
+      onPins: (id) => this.#soon("pins", id),
     });
-    this.#outgoing = new Outgoing(client, this.#outbox, {
+    this.outgoing = new Outgoing(client, this.#outbox, {
       lane: (id) => this.#laneOf(id),
       onChange: (id) => this.#open.changed(id),
       onAccepted: (id, seq) => this.#onAccepted(id, seq),
@@ -69,6 +72,9 @@ export class Messenger extends ConversationCommands {
         const { conversationId, action } = entry;
         this.emit("refused", { conversationId, ...(message ? { message } : {}), action, error });
       },
+    });
+    this.drafts = new Drafts({
+      client, list: this.list, device: () => client.device, isEnding: (id) => this.outgoing.endsDraft(id), onChange: () => this.#soon("conversations"),
     });
     this.#reads = new ReadPositions(client, (conversationId, error) => {
       this.directory.readLater(conversationId);
@@ -88,6 +94,7 @@ export class Messenger extends ConversationCommands {
   close(): void {
     globalThis.removeEventListener?.("pagehide", this.#onPageHide);
     this.#reads.close();
+    this.drafts.close();
     for (const stop of this.#listeners) stop();
     this.directory.close();
     this.#open.close();
@@ -157,33 +164,9 @@ export class Messenger extends ConversationCommands {
     return this.#open.get(conversationId)?.positions.all ?? [];
   }
 
-  /** Sends a message; it is shown at once. Resolves once the server has it, rejects where the server refuses it. */
-  send(conversationId: string, content: string, options?: SendOptions): Promise<void> {
-    return this.#outgoing.send({ conversationId, recipientId: "" }, content, options);
-  }
-
-  /** Sends a message to a user, in the direct conversation with them, which is made where it is missing. */
-  sendTo(userId: string, content: string, options?: SendOptions): Promise<void> {
-    const conversationId = this.list.withPeer(userId)?.conversationId ?? "";
-    return this.#outgoing.send({ conversationId, recipientId: conversationId ? "" : userId }, content, options);
-  }
-
-  edit(conversationId: string, message: Message, content: string, options?: SendOptions): Promise<void> {
-    return this.#outgoing.change(conversationId, "edit", message, content, options);
-  }
-
-  delete(conversationId: string, message: Message): Promise<void> {
-    return this.#outgoing.change(conversationId, "delete", message);
-  }
-
-  /** Sends a refused message again, after what is queued now. */
-  retry(conversationId: string, message: Message): Promise<void> {
-    return this.#outgoing.retry(conversationId, message.clientMsgId);
-  }
-
-  /** Forgets a message that was not accepted. */
-  discard(conversationId: string, message: Message): void {
-    this.#outgoing.discard(conversationId, message.clientMsgId);
+  /** The pinned messages of an open conversation, the latest pin first. */
+  pins(conversationId: string): readonly PinnedMessage[] {
+    return this.#open.get(conversationId)?.pins.all ?? [];
   }
 
   /** The user has read up to a message, by default the last one. `private`: the other members do not see it. */
@@ -201,7 +184,10 @@ export class Messenger extends ConversationCommands {
   }
 
   // The page may be closed, or frozen and never shown again.
-  readonly #onPageHide = (): void => this.#reads.flush();
+  readonly #onPageHide = (): void => {
+    this.#reads.flush();
+    this.drafts.flush();
+  };
 
   #laneOf(conversationId: string): string {
     const peer = this.list.get(conversationId)?.peerId;
@@ -212,14 +198,17 @@ export class Messenger extends ConversationCommands {
     const isFirst = this.#user === "";
     this.#user = this.client.user;
     if (isFirst) {
-      if (this.#storage) this.#outbox.restore(this.#storage, this.#user);
+      if (this.#storage) {
+        this.#outbox.restore(this.#storage, this.#user);
+        this.drafts.restore(this.#storage, this.#user);
+      }
       this.client.subscribe([`users/${this.#user}`]);
     }
     this.#mustLoad ||= !complete;
     if (!complete) this.#backlog.begin();
     // What was set on other devices is pushed, but not again: it may be missing where no other push is.
     else this.directory.load().catch(() => (this.#mustLoad = true));
-    this.#outgoing.start();
+    this.outgoing.start();
   }
 
   // What happens after this answer is pushed: a state that is loaded now misses nothing.
@@ -245,6 +234,8 @@ export class Messenger extends ConversationCommands {
     if (frame.type === "messages_expired") this.#hideBefore(conversationId, wire.visibleFromOf(frame));
     const membership = wire.pushedMembership(frame);
     if (membership) this.#onMembership(conversationId, membership);
+    const draft = wire.pushedDraft(frame);
+    if (draft) this.drafts.push(conversationId, draft);
     const change = wire.pushedChange(frame);
     if (!change || !conversationId) return;
     const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
@@ -274,6 +265,7 @@ export class Messenger extends ConversationCommands {
 
   #onLoaded(loaded: Conversation[]): void {
     this.#soon("conversations");
+    for (const { conversationId } of loaded) this.drafts.onLoaded(conversationId);
     for (const { conversationId, type, lastMessageSeq, visibleFromSeq, role } of loaded) {
       this.#open.get(conversationId)?.hideBefore(visibleFromSeq);
       this.#open.get(conversationId)?.expect(lastMessageSeq);
@@ -292,8 +284,8 @@ export class Messenger extends ConversationCommands {
   }
 
   #soon(type: "conversations"): void;
-  #soon(type: "timeline" | "members", conversationId: string): void;
-  #soon(type: "conversations" | "timeline" | "members", conversationId = ""): void {
+  #soon(type: "timeline" | "members" | "pins", conversationId: string): void;
+  #soon(type: "conversations" | "timeline" | "members" | "pins", conversationId = ""): void {
     const emit = () => (type === "conversations" ? this.emit(type, {}) : this.emit(type, { conversationId }));
     this.#changed.soon(`${type} ${conversationId}`, emit);
   }

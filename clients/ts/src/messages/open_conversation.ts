@@ -4,6 +4,7 @@ import type { Client } from "../client.ts";
 import type { Fields } from "../connection/codec.ts";
 import { PlauditError } from "../errors.ts";
 import { ChangesLog } from "./changes_log.ts";
+import { Pins } from "./pins.ts";
 import { Positions } from "./positions.ts";
 import type { Change, Member, Receipt } from "./types.ts";
 import * as wire from "./wire.ts";
@@ -25,6 +26,7 @@ export interface OpenConversationHost {
   onConversation: (fields: Fields) => void;
   onTimeline: () => void;
   onMembers: () => void;
+  onPins: () => void;
 }
 
 export class OpenConversation {
@@ -34,6 +36,7 @@ export class OpenConversation {
   error: PlauditError | undefined;
   members: readonly Member[] = [];
   readonly positions = new Positions();
+  readonly pins: Pins;
   readonly #id: string;
   readonly #host: OpenConversationHost;
   #log: ChangesLog | undefined;
@@ -49,6 +52,7 @@ export class OpenConversation {
   constructor(conversationId: string, host: OpenConversationHost) {
     this.#id = conversationId;
     this.#host = host;
+    this.pins = new Pins(host.client, conversationId, () => !this.#isClosed && host.onPins());
   }
 
   get log(): ChangesLog | undefined {
@@ -66,6 +70,7 @@ export class OpenConversation {
 
   /** Loads the latest page, the members and their receipts. */
   async load(): Promise<void> {
+    void this.pins.load();
     await this.#loading(async () => {
       const appliedSeq = this.#host.lastSeq() ?? (await this.#readLastSeq());
       // Read after that number was: the messages show all changes up to it.
@@ -119,6 +124,7 @@ export class OpenConversation {
     this.#log.push(change);
     if (this.#isIncomplete) this.#fillLater();
     if (change.userIds.length) void this.loadMembers();
+    if (wire.changesPins(change)) void this.pins.load();
     this.#host.onTimeline();
   }
 
@@ -126,6 +132,7 @@ export class OpenConversation {
   hideBefore(visibleFromSeq: number): void {
     this.#visibleFromSeq = Math.max(this.#visibleFromSeq, visibleFromSeq);
     this.#log?.hideBefore(this.#visibleFromSeq);
+    this.pins.hideBefore(this.#visibleFromSeq);
     this.#host.onTimeline();
   }
 
@@ -169,6 +176,7 @@ export class OpenConversation {
         const changes = wire.changes(answer);
         lastSeq = wire.lastSeqOf(answer);
         log.fill(changes, lastSeq);
+        if (changes.some(wire.changesPins)) void this.pins.load();
         this.hideBefore(wire.visibleFromOf(answer));
         this.#host.onTimeline();
       }

@@ -16,6 +16,7 @@ export interface OpenConversationsHost {
   onConversation: (fields: Fields) => void;
   onTimeline: (conversationId: string) => void;
   onMembers: (conversationId: string) => void;
+  onPins: (conversationId: string) => void;
 }
 
 interface Shown {
@@ -98,13 +99,14 @@ export class OpenConversations {
   }
 
   #add(conversationId: string): Shown {
-    const { client, lastSeq, onConversation, onMembers } = this.#host;
+    const { client, lastSeq, onConversation, onMembers, onPins } = this.#host;
     const conversation = new OpenConversation(conversationId, {
       client,
       lastSeq: () => lastSeq(conversationId),
       onConversation,
       onTimeline: () => this.changed(conversationId),
       onMembers: () => onMembers(conversationId),
+      onPins: () => onPins(conversationId),
     });
     const shown: Shown = { conversation, view: new TimelineView(), timeline: undefined };
     this.#all.set(conversationId, shown);

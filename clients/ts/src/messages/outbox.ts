@@ -33,6 +33,12 @@ export interface OutboxEntry {
   readonly replyTo: string;
   readonly mentions: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** The id of the message whose content is sent; `content` is what is shown of it. Absent: the user wrote it. */
+  readonly forwardOf?: string;
+  /** How often the content was forwarded with this message. */
+  readonly forwardCount?: number;
+  /** Whether the message ends the draft of the conversation. */
+  readonly clearDraft?: boolean;
   readonly timestamp: number;
   readonly state: "queued" | "failed" | "accepted";
   readonly error?: PlauditError;

@@ -15,7 +15,11 @@ export interface SendOptions {
   mentions?: readonly string[];
   metadata?: Readonly<Record<string, string>>;
   contentType?: "text" | "markdown";
+  /** Whether the message is what the user had written as a draft: the draft ends with it. */
+  clearDraft?: boolean;
 }
+
+const MAX_FORWARD_COUNT = 5; // stands for five times and more
 
 export interface OutgoingHost {
   /** The lane of a conversation. */
@@ -25,6 +29,9 @@ export interface OutgoingHost {
   onAccepted: (conversationId: string, messageSeq: number) => void;
   onRefused: (entry: OutboxEntry, error: PlauditError) => void;
 }
+
+/** What of a message is sent with its content. */
+export type ForwardedMessage = Pick<Message, "messageId" | "content" | "contentType" | "forwardCount">;
 
 interface Waiting {
   resolve: () => void;
@@ -52,9 +59,20 @@ export class Outgoing {
   }
 
   send(place: { conversationId: string; recipientId: string }, content: string, options: SendOptions = {}): Promise<void> {
-    const { replyTo = "", mentions = [], metadata = {}, contentType = "text" } = options;
+    const { replyTo = "", mentions = [], metadata = {}, contentType = "text", clearDraft = false } = options;
     const lane = place.conversationId ? this.#host.lane(place.conversationId) : `user:${place.recipientId}`;
-    return this.#queue({ ...newEntry(), ...place, action: "send", lane, target: "", content, contentType, replyTo, mentions, metadata });
+    return this.#queue({ ...newEntry(), ...place, action: "send", lane, target: "", content, contentType, replyTo, mentions, metadata, clearDraft });
+  }
+
+  forward(conversationId: string, { messageId, content, contentType, forwardCount }: ForwardedMessage): Promise<void> {
+    const count = Math.min(MAX_FORWARD_COUNT, forwardCount + 1);
+    const lane = this.#host.lane(conversationId);
+    return this.#queue({ ...newEntry(), conversationId, lane, content, contentType, forwardOf: messageId, forwardCount: count });
+  }
+
+  /** Whether a message that ends the draft of the conversation is not yet accepted. */
+  endsDraft(conversationId: string): boolean {
+    return this.#outbox.of(conversationId).some(({ clearDraft, state }) => clearDraft && state === "queued");
   }
 
   change(conversationId: string, action: "edit" | "delete", message: Message, content = "", options: SendOptions = {}): Promise<void> {
@@ -122,7 +140,7 @@ export class Outgoing {
   #changeRefused(refused: OutboxEntry | undefined, change: OutboxEntry): void {
     this.#outbox.remove(change.id);
     this.#settle(change.id)?.resolve();
-    if (refused && change.action === "edit") this.#outbox.set({ ...refused, content: change.content, mentions: change.mentions });
+    if (refused && change.action === "edit") this.#outbox.set({ ...written(refused), content: change.content, mentions: change.mentions });
     else if (refused) this.discard(refused.conversationId, refused.id);
     this.#host.onChange(change.conversationId);
   }
@@ -132,6 +150,11 @@ export class Outgoing {
     this.#waiting.delete(id);
     return waiting;
   }
+}
+
+// What the user has changed is no longer what was forwarded.
+function written({ forwardOf: _, forwardCount: __, ...entry }: OutboxEntry): OutboxEntry {
+  return entry;
 }
 
 function newEntry(): OutboxEntry {

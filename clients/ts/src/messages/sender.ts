@@ -60,10 +60,13 @@ export class Sender {
   }
 }
 
-function sendFields({ id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata }: OutboxEntry): Fields {
+function sendFields(entry: OutboxEntry): Fields {
+  const { id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata, forwardOf, clearDraft } = entry;
   const place = conversationId ? { conversation_id: conversationId } : { recipient_id: recipientId };
+  if (forwardOf) return { ...place, forward_of: forwardOf, client_msg_id: id };
   return {
     ...place, content, content_type: contentType, client_msg_id: id, reply_to: replyTo, mentions, metadata,
+    ...(clearDraft ? { clear_draft: true } : {}),
   };
 }
 

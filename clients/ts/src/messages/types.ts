@@ -24,6 +24,8 @@ export interface StoredMessage {
   readonly editTime: string;
   readonly deleteTime: string;
   readonly deletedBy: DeletedBy;
+  /** How often the content was forwarded to get here, 5 for five times and more; 0: the sender wrote it. */
+  readonly forwardCount: number;
 }
 
 export type DeletedBy = "DELETED_BY_UNSPECIFIED" | "DELETED_BY_SENDER" | "DELETED_BY_ADMIN" | "DELETED_BY_MODERATOR";
@@ -68,6 +70,8 @@ export interface Message {
   readonly edited: boolean;
   readonly deleted: boolean;
   readonly deletedBy: DeletedBy;
+  /** As in `StoredMessage`. */
+  readonly forwardCount: number;
   readonly status: Status;
   /** Why it was refused. */
   readonly error?: PlauditError;
@@ -125,8 +129,21 @@ export interface Conversation extends Membership {
   readonly retentionSeconds: number;
   /** Messages and changes with a smaller number have disappeared. */
   readonly visibleFromSeq: number;
+  /** What the user has written and not sent, on this device or another one; empty: nothing. */
+  readonly draft: string;
   readonly lastMessage?: StoredMessage;
 }
+
+export interface PinnedMessage {
+  readonly message: StoredMessage;
+  readonly pinnedBy: string;
+  /** An ISO time. */
+  readonly pinTime: string;
+}
+
+export type ReportReason =
+  | "REPORT_REASON_SPAM" | "REPORT_REASON_HARASSMENT" | "REPORT_REASON_HATE" | "REPORT_REASON_VIOLENCE" | "REPORT_REASON_SEXUAL"
+  | "REPORT_REASON_SELF_HARM" | "REPORT_REASON_ILLEGAL" | "REPORT_REASON_OTHER";
 
 export interface Member {
   readonly userId: string;

@@ -79,12 +79,13 @@ function stored(entry: StoredMessage, key: string, user: string, status: Status,
 }
 
 function queued(entry: OutboxEntry, user: string, change: OutboxEntry | undefined): Message {
-  const { id, conversationId, content, contentType, replyTo, mentions, metadata, accepted, state, error } = entry;
+  const { id, conversationId, content, contentType, replyTo, mentions, metadata, accepted, state, error, forwardCount = 0 } = entry;
   const status: Status = state === "queued" ? "pending" : state === "failed" ? "failed" : "sent";
   const message: Message = {
     kind: "message", key: id, conversationId, messageId: accepted?.messageId ?? "", clientMsgId: id, senderId: user, own: true, content,
     contentType, timestamp: accepted?.timestamp ?? entry.timestamp, messageSeq: accepted?.messageSeq ?? 0, ordinal: accepted?.ordinal ?? 0,
-    replyTo, mentions, metadata, edited: false, deleted: false, deletedBy: "DELETED_BY_UNSPECIFIED", status, ...(error ? { error } : {}),
+    replyTo, mentions, metadata, edited: false, deleted: false, deletedBy: "DELETED_BY_UNSPECIFIED",
+    forwardCount, status, ...(error ? { error } : {}),
   };
   return withChange(message, change);
 }

@@ -2,11 +2,16 @@
 
 import type { Fields, Frame } from "../connection/codec.ts";
 import type { Accepted } from "./outbox.ts";
-import type { Change, Conversation, ConversationType, DeletedBy, Member, Membership, Receipt, Role, StoredMessage } from "./types.ts";
+import type { Change, Conversation, ConversationType, DeletedBy, Member, Membership, PinnedMessage, Receipt, Role, StoredMessage } from "./types.ts";
 
 export const SENT = "CHANGE_TYPE_MESSAGE_SENT";
 export const EDITED = "CHANGE_TYPE_MESSAGE_EDITED";
 export const DELETED = "CHANGE_TYPE_MESSAGE_DELETED";
+const PINNED = "CHANGE_TYPE_MESSAGE_PINNED";
+const UNPINNED = "CHANGE_TYPE_MESSAGE_UNPINNED";
+
+/** Whether a change may make the pinned messages other ones. */
+export const changesPins = ({ type }: Change): boolean => [EDITED, DELETED, PINNED, UNPINNED].includes(type);
 
 const text = (value: unknown): string => String(value ?? "");
 const number = (value: unknown): number => Number(value ?? 0);
@@ -30,6 +35,7 @@ export function message(fields: Fields): StoredMessage {
     editTime: text(fields.edit_time),
     deleteTime: text(fields.delete_time),
     deletedBy: text(fields.deleted_by || "DELETED_BY_UNSPECIFIED") as DeletedBy,
+    forwardCount: number(fields.forward_count),
   };
 }
 
@@ -92,6 +98,7 @@ export function conversation(fields: Fields): Conversation {
     unreadCount: number(fields.unread_count),
     retentionSeconds: number(fields.retention_seconds),
     visibleFromSeq: number(fields.visible_from_seq),
+    draft: text(fields.draft),
     ...(fields.last_message ? { lastMessage: message(fields.last_message as Fields) } : {}),
     ...membership((fields.membership ?? {}) as Fields),
   };
@@ -113,6 +120,28 @@ export const members = (answer: Fields): Member[] =>
     role: text(fields.role) as Role,
     joinedSeq: number(fields.joined_seq),
   }));
+
+export const pinnedMessages = (answer: Fields): PinnedMessage[] =>
+  list(answer.pinned_messages).map((fields) => ({
+    message: message((fields.message ?? {}) as Fields),
+    pinnedBy: text(fields.pinned_by),
+    pinTime: text(fields.pin_time),
+  }));
+
+/** A draft that was stored: `timestamp` is when, in milliseconds since 1970. */
+export interface StoredDraft {
+  readonly content: string;
+  readonly timestamp: number;
+  readonly deviceId: string;
+}
+
+/** The draft of a `draft_changed`; null for other pushes. */
+export const pushedDraft = (frame: Frame): StoredDraft | null =>
+  frame.type === "draft_changed"
+    ? { content: text(frame.content), timestamp: number(frame.timestamp), deviceId: text(frame.device_id) }
+    : null;
+
+export const timestampOf = (answer: Fields): number => number(answer.timestamp);
 
 const receipt = (fields: Fields): Receipt => ({
   userId: text(fields.user_id),

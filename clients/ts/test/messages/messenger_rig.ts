@@ -14,6 +14,8 @@ export const rig = {
   messenger: undefined as unknown as Messenger,
   /** The number of the last change of `c1`. */
   head: 10,
+  /** The pinned messages of `c1`. */
+  pins: [] as Fields[],
 };
 
 export function conversation(fields: Fields = {}): Fields {
@@ -36,6 +38,7 @@ export function startForEach(): void {
     vi.useFakeTimers();
     vi.spyOn(Math, "random").mockReturnValue(1);
     rig.head = 10;
+    rig.pins = [];
     start();
   });
   afterEach(() => {
@@ -45,7 +48,7 @@ export function startForEach(): void {
   });
 }
 
-export function start(storage?: MemoryStorage, options: { backlog?: boolean } = {}): void {
+export function start(storage?: MemoryStorage, options: { backlog?: boolean; device?: string } = {}): void {
   rig.client = fakeClient("token", "ws://host:1", options);
   rig.messenger = new Messenger(rig.client, storage ? { storage } : {});
 }
@@ -79,6 +82,7 @@ const LOADS: Record<string, (frame: Frame) => Fields> = {
     last_message_seq: rig.head,
   }),
   list_members: () => ({ members: [{ user_id: "me", role: "ROLE_MEMBER" }, { user_id: "bob", role: "ROLE_ADMIN" }] }),
+  list_pinned_messages: () => ({ pinned_messages: rig.pins }),
   list_receipts: () => ({ receipts: [{ user_id: "bob", delivered_seq: 0, read_seq: 0 }] }),
 };
 const answered = new WeakSet<Frame>();

@@ -6,7 +6,7 @@ import { sentChange } from "../../src/messages/wire.ts";
 export const message = (messageSeq: number, fields: Partial<StoredMessage> = {}): StoredMessage => ({
   messageId: `m${messageSeq}`, conversationId: "c1", senderId: "bob", content: `text ${messageSeq}`, contentType: "text",
   timestamp: 1_700_000_000_000 + messageSeq, messageSeq, ordinal: messageSeq, clientMsgId: `of-${messageSeq}`, replyTo: "", mentions: [],
-  metadata: {}, editTime: "", deleteTime: "", deletedBy: "DELETED_BY_UNSPECIFIED", ...fields,
+  metadata: {}, editTime: "", deleteTime: "", deletedBy: "DELETED_BY_UNSPECIFIED", forwardCount: 0, ...fields,
 });
 
 export const sent = (messageSeq: number, fields: Partial<StoredMessage> = {}): Change => sentChange(message(messageSeq, fields));
@@ -23,7 +23,7 @@ export const partial = (messageSeq: number, fields: Partial<StoredMessage>): Sto
 
 export const conversation = (conversationId: string, fields: Partial<Conversation> = {}): Conversation => ({
   conversationId, type: "CONVERSATION_TYPE_GROUP", name: "Team", avatarUrl: "", creatorId: "bob", createTime: "2026-01-01T00:00:00Z",
-  updateTime: "2026-01-01T00:00:00Z", lastMessageSeq: 10, memberCount: 2, membersEpoch: 1, peerId: "", unreadCount: 0, retentionSeconds: 0, visibleFromSeq: 0,
+  updateTime: "2026-01-01T00:00:00Z", lastMessageSeq: 10, memberCount: 2, membersEpoch: 1, peerId: "", unreadCount: 0, retentionSeconds: 0, visibleFromSeq: 0, draft: "",
   role: "ROLE_MEMBER", readSeq: 10, muteUntilMs: 0, pinned: false, archived: false, markedUnread: false, ...fields,
 });
 
