@@ -3,7 +3,7 @@
 import { CAST, POSTS } from "./demo_content.js";
 import { makeDemoConversations } from "./demo_conversations.js";
 import { emojiName } from "./emoji.js";
-import { clearSavedUser, saveUser, savedUser, tokenSource } from "./net/tokens.js";
+import { clearSavedUser, saveUser, saveNotice, savedUser, tokenSource } from "./net/tokens.js";
 import { LoadGenerator } from "./state/load_generator.js";
 import { Reactions } from "./state/reactions.js";
 import { showConnectionStatus } from "./ui/connection_status.js";
@@ -12,6 +12,7 @@ import { EmojiPicker } from "./ui/emoji_picker.js";
 import { postList } from "./ui/feed.js";
 import { latencyPanel } from "./ui/latency_panel.js";
 import { MessengerView } from "./ui/messenger/messenger_view.js";
+import { openSettings } from "./ui/messenger/settings.js";
 import { ReactorsView } from "./ui/reactors.js";
 import { signIn } from "./ui/sign_in.js";
 import { stormPanel } from "./ui/storm_panel.js";
@@ -19,6 +20,8 @@ import { tickerPanel } from "./ui/ticker_panel.js";
 import { refusalText, toast } from "./ui/toast.js";
 import { onViewShown, showView, toggleActivity } from "./ui/views.js";
 import { Messenger, connect, tabDeviceId } from "./vendor/plaudit-client.js";
+
+const LOGGED_OUT = 4505; // the close code
 
 function socketUrl() {
   const url = new URL("ws/connect", location.href);
@@ -30,7 +33,6 @@ async function start() {
   const user = savedUser() ?? (await signIn());
   saveUser(user);
   document.documentElement.dataset.screen = "main";
-  document.getElementById("me").replaceChildren(avatar(user.user, "small"), h("span", { class: "me-name" }, user.user));
 
   const client = connect(socketUrl(), tokenSource(user), { device: await tabDeviceId(), backlog: true, client: "plaudit-web/0.1" });
   const messenger = new Messenger(client, { storage: localStorage });
@@ -39,6 +41,13 @@ async function start() {
   const picker = new EmojiPicker();
   const context = { client, messenger, reactions, reactors: new ReactorsView(reactions, user.user), picker, me: user.user };
 
+  const meButton = document.getElementById("me");
+  meButton.replaceChildren(avatar(user.user, "small"), h("span", { class: "me-name" }, user.user));
+  meButton.setAttribute("aria-label", `Settings of ${user.user}`);
+  meButton.title = "Settings";
+  meButton.onclick = () => openSettings(client, user.user);
+
+  client.on("state", ({ code }) => code === LOGGED_OUT && leave("This device was logged out from another one."));
   showConnectionStatus(client, { rejoin: (replaced) => (replaced ? location.reload() : signOut()) });
   document.getElementById("posts").replaceChildren(...postList(context));
   const messengerView = new MessengerView({ ...context, strangers: CAST, showMessenger: () => showView("chat") });
@@ -64,9 +73,15 @@ async function start() {
   }
 
   function signOut() {
-    generator?.stop();
     client.close();
+    leave();
+  }
+
+  // To the sign-in, which shows the notice.
+  function leave(notice = "") {
+    generator?.stop();
     clearSavedUser();
+    if (notice) saveNotice(notice);
     location.reload();
   }
 }

@@ -18,7 +18,7 @@ export interface Preferences {
 
 /**
  * Logs out all other devices of the user: their sockets are closed with the code 4505, and they do not reconnect by themselves.
- * Returns how many sessions have ended. Tokens stay valid. The client needs the option `device`.
+ * Tokens that these devices have open no session any more. Returns how many sessions have ended. The client needs the option `device`.
  */
 export async function logOutOtherDevices(client: Client): Promise<number> {
   return Number((await client.call("end_sessions", { all_except_device_id: client.device })).ended ?? 0);

@@ -161,4 +161,6 @@ def test_a_draft_stays_with_its_conversation(windows: Windows, demo_stack: Stack
 def test_nothing_can_be_attached(windows: Windows, demo_stack: Stack) -> None:
     quinn = opened(windows, demo_stack, "quinn-attach", "Load-in crew")
     expect(quinn.locator("input[type='file']")).to_have_count(0)
-    expect(quinn.get_by_role("button", name=re.compile("attach", re.IGNORECASE))).to_have_count(0)
+    expect(
+        quinn.get_by_role("region", name="Messenger").get_by_role("button", name=re.compile("attach", re.IGNORECASE))
+    ).to_have_count(0)

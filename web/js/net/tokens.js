@@ -2,6 +2,7 @@
 
 const USER_KEY = "plaudit.user";
 const TOKEN_KEY = "plaudit.token";
+const NOTICE_KEY = "plaudit.notice";
 const RENEW_BEFORE_EXPIRY_MS = 60_000;
 const DEFAULT_LIFETIME_SECONDS = 600;
 
@@ -28,6 +29,16 @@ export function saveUser({ user, token = "" }) {
 export function clearSavedUser() {
   sessionStorage.removeItem(USER_KEY);
   sessionStorage.removeItem(TOKEN_KEY);
+}
+
+/** Keeps a text for the sign-in that the page shows next. */
+export const saveNotice = (text) => sessionStorage.setItem(NOTICE_KEY, text);
+
+/** The text for the sign-in, once; empty: none. */
+export function takeNotice() {
+  const text = sessionStorage.getItem(NOTICE_KEY) ?? "";
+  sessionStorage.removeItem(NOTICE_KEY);
+  return text;
 }
 
 /** A source of tokens for `Connection`. Caches a demo token until shortly before it expires. */

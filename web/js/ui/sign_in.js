@@ -1,7 +1,7 @@
 // The sign-in: a name where the server gives demo tokens, a pasted token elsewhere.
 
 import { USER_NAME, randomName } from "../names.js";
-import { TokenUnavailable, cleanToken, givesDemoTokens, isTokenAccepted, requestDemoToken, userOfToken } from "../net/tokens.js";
+import { TokenUnavailable, cleanToken, givesDemoTokens, isTokenAccepted, requestDemoToken, takeNotice, userOfToken } from "../net/tokens.js";
 import { h } from "./dom.js";
 
 const part = (id) => document.getElementById(`sign-in-${id}`);
@@ -19,6 +19,7 @@ export function signIn() {
     name.focus();
   };
   screen.hidden = false;
+  part("problem").textContent = takeNotice();
   document.documentElement.dataset.screen = "sign-in";
   if (matchMedia("(hover: hover)").matches) {
     name.focus();

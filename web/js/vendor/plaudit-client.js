@@ -1,11 +1,11 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: f6d8640a7200fbdaead71ed35b51b1264550a9cd017dc7b43c014550462d48b3
-// text: 1d0ac0d287671678287e1dfb11840630a6919b123511f000cda802ddcc93bd64
+// sources: fe951d9d8d6de23383e78451d74864276db450b26072ab3677d3522a662692e7
+// text: 05a5d719b546db30d626d584a48120228c200479116a557e455b3b06fbb75ee0
 
 // src/account.ts
 /**
 * Logs out all other devices of the user: their sockets are closed with the code 4505, and they do not reconnect by themselves.
-* Returns how many sessions have ended. Tokens stay valid. The client needs the option `device`.
+* Tokens that these devices have open no session any more. Returns how many sessions have ended. The client needs the option `device`.
 */
 async function logOutOtherDevices(client) {
 	return Number((await client.call("end_sessions", { all_except_device_id: client.device })).ended ?? 0);

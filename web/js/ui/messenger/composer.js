@@ -12,6 +12,7 @@ export class Composer {
   #hint = h("p", { class: "composer-hint", id: "composer-hint" });
   #subject = null; // {kind: "reply" | "edit", message}
   #draft = ""; // what was written before an edit began
+  #known; // the draft as it is outside of this field
   #options;
 
   /** `onsend(text, {replyTo})`, `onedit(message, text)`, `onlast()` for Up in an empty field, `onescape()`, `ondraft(text)`. */
@@ -20,6 +21,7 @@ export class Composer {
     this.element = h("form", { class: "composer", onsubmit: (event) => this.#onSubmit(event) }, this.#about,
       h("div", { class: "composer-line" }, this.#text, this.#send), this.#hint);
     this.#text.placeholder = options.placeholder;
+    this.#known = options.draft;
     this.#text.value = options.draft;
     this.#text.addEventListener("input", () => this.#onInput());
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
@@ -29,6 +31,18 @@ export class Composer {
 
   focus() {
     this.#text.focus({ preventScroll: true });
+  }
+
+  /** The draft of the conversation is this now: another device may have changed it. */
+  setDraft(text) {
+    if (text === this.#known) return;
+    this.#known = text;
+    if (this.#subject?.kind === "edit") {
+      this.#draft = text;
+      return;
+    }
+    this.#text.value = text;
+    this.#onInput();
   }
 
   /** The next message replies to `message`. */
@@ -88,7 +102,9 @@ export class Composer {
     this.#hint.classList.toggle("over", over > 0);
     if (over > 0) this.#hint.textContent = `${over} bytes too long: a message has at most ${MAX_BYTES / 1024} KiB.`;
     else this.#hint.replaceChildren(...["Enter", " sends, ", "Shift + Enter", " begins a new line"].map((part, at) => (at % 2 ? part : h("kbd", {}, part))));
-    if (this.#subject?.kind !== "edit") this.#options.ondraft(text);
+    if (this.#subject?.kind === "edit" || over > 0) return;
+    this.#known = text.trim() ? text : "";
+    this.#options.ondraft(this.#known);
   }
 
   // As high as its text.

@@ -14,7 +14,6 @@ export class ConversationList {
   #messenger;
   #me;
   #onOpen;
-  #drafts;
   #rows = new Map(); // id to {element, signature}
   #list = h("ul", { class: "conversations", "aria-label": "Conversations" });
   #more = h("button", { type: "button", class: "quiet list-more", hidden: true, onclick: () => this.#loadMore() }, "Show more");
@@ -30,12 +29,11 @@ export class ConversationList {
   #isLoaded = false;
 
   /** `onopen(id)`, `onnew()`, `onshortcuts()`. */
-  constructor({ messenger, me, drafts, menu, onopen, onnew, onshortcuts }) {
+  constructor({ messenger, me, menu, onopen, onnew, onshortcuts }) {
     this.#menu = menu;
     this.#messenger = messenger;
     this.#me = me;
     this.#onOpen = onopen;
-    this.#drafts = drafts;
     this.#empty = h("div", { class: "list-empty", hidden: true }, icon("chat"), h("p", {}, h("strong", {}, "No conversations yet")),
       h("p", { class: "muted" }, "Write to somebody by name, or open a second seat and write to yourself."),
       h("button", { type: "button", class: "primary", onclick: onnew }, "New conversation"));
@@ -119,10 +117,9 @@ export class ConversationList {
     const row = this.#rows.get(id) ?? { element: this.#newRow(id) };
     this.#rows.set(id, row);
     const isCurrent = id === this.#current;
-    const draft = isCurrent ? "" : this.#drafts.get(id).trim();
-    const signature = `${isCurrent} ${draft}`;
-    if (row.conversation === conversation && row.signature === signature) return row.element;
-    Object.assign(row, { conversation, signature });
+    const draft = isCurrent ? "" : conversation.draft.trim();
+    if (row.conversation === conversation && row.isCurrent === isCurrent) return row.element;
+    Object.assign(row, { conversation, isCurrent });
     const button = row.element.firstChild;
     button.toggleAttribute("aria-current", isCurrent);
     button.classList.toggle("unread", conversation.unreadCount > 0 || conversation.markedUnread);

@@ -6,7 +6,7 @@ import { onLongPress } from "../long_press.js";
 import { messageReactions } from "../message_reactions.js";
 import { textNodes } from "./text_nodes.js";
 import { STATUS_TEXT, ticks } from "./ticks.js";
-import { deletedText, formatClock, isChannel, isDirect, mayWrite, problemText, targetOf } from "./texts.js";
+import { deletedText, formatClock, forwardedText, isChannel, isDirect, isMember, mayPin, mayWrite, problemText, targetOf } from "./texts.js";
 
 export class MessageView {
   #context;
@@ -21,7 +21,8 @@ export class MessageView {
   #stopped = new AbortController();
 
   /**
-   * `context`: `{conversation, messenger, reactions, reactors, picker, menu, quoteOf, onReply, onEdit, onDelete, showMessage, statusText}`;
+   * `context`: `{conversation, messenger, reactions, reactors, picker, menu, quoteOf, onReply, onEdit, onDelete, onForward, onReport,
+   * onPin, showMessage, statusText}`;
    * `conversation()` is the conversation as it is now.
    */
   constructor(context) {
@@ -63,15 +64,19 @@ export class MessageView {
   }
 
   #actions() {
-    const { conversation, messenger, onReply, onEdit, onDelete } = this.#context;
+    const { conversation, messenger, onReply, onEdit, onDelete, onForward, onReport, onPin } = this.#context;
     const { message } = this;
     const now = conversation();
     const isSent = message.messageId !== "" && !message.deleted;
     const may = mayWrite(now);
+    const isPinned = messenger.pins(now.conversationId).some((pin) => pin.message.messageId === message.messageId);
     return [
       isSent && may && { icon: "reply", label: "Reply", key: "R", run: () => onReply(message) },
+      isSent && { icon: "forward", label: "Forward", key: "F", run: () => onForward(message) },
       !message.deleted && { icon: "copy", label: "Copy text", key: "C", run: () => navigator.clipboard?.writeText(message.content).catch(() => {}) },
       isSent && may && message.own && { icon: "edit", label: "Edit", key: "E", run: () => onEdit(message) },
+      isSent && mayPin(now) && { icon: "pin", label: isPinned ? "Unpin" : "Pin", key: "P", run: () => onPin(message, isPinned) },
+      isSent && isMember(now) && !message.own && { icon: "flag", label: "Report", run: () => onReport(message) },
       isSent && may && (message.own || (!isDirect(now) && now.role === "ROLE_ADMIN")) &&
         { icon: "trash", label: "Delete for everyone", key: "Delete", danger: true, run: () => onDelete(message) },
       message.status === "failed" && { icon: "retry", label: "Try again", run: () => messenger.retry(now.conversationId, message) },
@@ -102,6 +107,7 @@ export class MessageView {
     this.#bubble.setAttribute("aria-label", this.#label());
     this.#bubble.replaceChildren(
       ...(isOthers && first ? [h("p", { class: "sender" }, message.senderId)] : []),
+      ...(message.forwardCount && !message.deleted ? [h("p", { class: "forwarded" }, icon("forward"), forwardedText(message))] : []),
       ...(message.replyTo && !message.deleted ? [this.#quote()] : []),
       h("p", { class: "text" }, ...(message.deleted ? [deletedText(message)] : textNodes(message.content, message.mentions)),
         h("span", { class: `meta-space ${message.edited && !message.deleted ? "edited" : ""}`, "aria-hidden": "true" })),
@@ -127,8 +133,9 @@ export class MessageView {
     const { message } = this.#row;
     const who = message.own ? "You" : message.senderId;
     const what = message.deleted ? deletedText(message) : message.content;
+    const forwarded = message.forwardCount && !message.deleted ? `, ${forwardedText(message).toLowerCase()}` : "";
     const ending = message.own && !message.deleted ? `, ${this.#status}` : "";
-    return `${who}, ${formatClock(message.timestamp)}: ${what}${message.edited && !message.deleted ? ", edited" : ""}${ending}`;
+    return `${who}, ${formatClock(message.timestamp)}: ${what}${message.edited && !message.deleted ? ", edited" : ""}${forwarded}${ending}`;
   }
 
   #drawFoot() {

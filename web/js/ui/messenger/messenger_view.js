@@ -4,7 +4,6 @@ import { announce, h, icon } from "../dom.js";
 import { toast } from "../toast.js";
 import { ConversationList } from "./conversation_list.js";
 import { Details } from "./details.js";
-import { Drafts } from "./drafts.js";
 import { MessageMenu } from "./message_menu.js";
 import { openNewConversation } from "./new_conversation.js";
 import { metPeople } from "./people.js";
@@ -30,14 +29,14 @@ export class MessengerView {
   constructor(context) {
     const { messenger } = context;
     this.#messenger = messenger;
-    this.#context = { ...context, drafts: new Drafts(), menu: new MessageMenu(), isVisible: () => this.#isVisible(), onBack: () => this.#back(),
+    this.#context = { ...context, menu: new MessageMenu(), isVisible: () => this.#isVisible(), onBack: () => this.#back(),
       onDetails: (id) => new Details({ messenger, me: context.me, onopen: (other) => this.open(other) }, id) };
-    this.#list = new ConversationList({ messenger, me: context.me, drafts: this.#context.drafts, menu: this.#context.menu, onopen: (id) => this.open(id), onnew: () => this.#new(), onshortcuts: openShortcuts });
+    this.#list = new ConversationList({ messenger, me: context.me, menu: this.#context.menu, onopen: (id) => this.open(id), onnew: () => this.#new(), onshortcuts: openShortcuts });
     this.#place.append(emptyThread());
     this.#root.replaceChildren(h("div", { class: "panes" }, this.#list.element, this.#place));
     this.#setPane("list");
     messenger.on("conversations", () => this.#onConversations());
-    for (const event of ["timeline", "members"]) messenger.on(event, ({ conversationId }) => conversationId === this.#thread?.id && this.#thread.update());
+    for (const event of ["timeline", "members", "pins"]) messenger.on(event, ({ conversationId }) => conversationId === this.#thread?.id && this.#thread.update());
     messenger.on("message", ({ message }) => this.#onMessage(message));
     messenger.on("refused", ({ action, error }) => action !== "send" && action !== "read" && toast(problemText(error)));
     document.addEventListener("visibilitychange", () => this.#thread?.read());

@@ -14,6 +14,8 @@ const SHORTCUTS = [
     ["→ ←", "To its reactions and back"],
     ["Enter", "All actions"],
     ["R", "Reply"],
+    ["F", "Forward"],
+    ["P", "Pin, or unpin"],
     ["E", "Edit"],
     ["C", "Copy the text"],
     ["Delete", "Delete for everyone"],

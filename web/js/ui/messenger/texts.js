@@ -1,6 +1,7 @@
 // Sentences and names for conversations, messages and what happens to them.
 
 const MAX_NAMES = 3;
+const MANY_FORWARDS = 5; // as many as the server counts
 const WEEK_MS = 7 * 86_400_000;
 
 export const isDirect = ({ type }) => type === "CONVERSATION_TYPE_DIRECT";
@@ -10,6 +11,9 @@ export const isMember = ({ role }) => role === "ROLE_ADMIN" || role === "ROLE_ME
 export const isMuted = ({ muteUntilMs }, now = Date.now()) => muteUntilMs > now;
 /** Whether this user may write to a conversation. */
 export const mayWrite = (conversation) => isMember(conversation) && (!isChannel(conversation) || isAdmin(conversation));
+
+/** Whether this user may pin messages: both in a direct conversation, otherwise admins. */
+export const mayPin = (conversation) => isMember(conversation) && (isDirect(conversation) || isAdmin(conversation));
 
 /** The reactions of a message have this target. */
 export const targetOf = ({ messageId }) => `messages/${messageId}`;
@@ -40,6 +44,9 @@ export function deletedText({ deletedBy }) {
   if (deletedBy === "DELETED_BY_ADMIN") return "Deleted by an admin";
   return deletedBy === "DELETED_BY_MODERATOR" ? "Deleted by a moderator" : "Message deleted";
 }
+
+/** What stands above a forwarded message. */
+export const forwardedText = ({ forwardCount }) => (forwardCount >= MANY_FORWARDS ? "Forwarded many times" : "Forwarded");
 
 /** "alice, bob and 3 others"; `me` is "you". */
 export function namesOf(users, me) {
@@ -107,6 +114,8 @@ export function problemText(error) {
       return "You are no longer a member of this conversation.";
     case "RATE_LIMITED":
       return "That was too fast. Try again in a moment.";
+    case "PINS_FULL":
+      return "50 messages are pinned already. Unpin one first.";
     case "NO_ANSWER":
       return "The server did not answer.";
     default:

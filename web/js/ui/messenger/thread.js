@@ -1,11 +1,15 @@
 // The open conversation: its heading, its messages, and the field to write in.
 
 import { announce, h, icon } from "../dom.js";
+import { toast } from "../toast.js";
 import { Composer } from "./composer.js";
 import { confirmed } from "./confirm.js";
 import { conversationAvatar } from "./conversation_list.js";
+import { openForward } from "./forward_dialog.js";
+import { PinBar } from "./pin_bar.js";
+import { openReport } from "./report_dialog.js";
 import { ThreadLog } from "./thread_log.js";
-import { isChannel, isDirect, isMember, isMuted, mayWrite, subtitleOf, titleOfConversation } from "./texts.js";
+import { isChannel, isDirect, isMember, isMuted, mayWrite, problemText, subtitleOf, titleOfConversation } from "./texts.js";
 
 export class Thread {
   #context;
@@ -16,9 +20,10 @@ export class Thread {
   #footState = "";
   #headConversation = null;
   #log;
+  #pinBar;
   #stop;
 
-  /** `context`: `{messenger, client, reactions, reactors, picker, menu, drafts, me, isVisible, onBack, onDetails}`. */
+  /** `context`: `{messenger, client, reactions, reactors, picker, menu, me, isVisible, onBack, onDetails}`. */
   constructor(context, id) {
     this.#context = context;
     this.#id = id;
@@ -29,9 +34,13 @@ export class Thread {
       onReply: (message) => this.#composer?.reply(message),
       onEdit: (message) => this.#composer?.edit(message),
       onDelete: (message) => this.#delete(message),
+      onForward: (message) => openForward(context.messenger, message),
+      onReport: (message) => openReport(context.messenger, id, message),
+      onPin: (message, isPinned) => this.#pin(message, isPinned),
       onWrite: () => this.focus(),
     });
-    this.element = h("section", { class: "thread", "aria-labelledby": "thread-title" }, this.#head, this.#log.element, this.#foot);
+    this.#pinBar = new PinBar({ messenger: context.messenger, showMessage: (messageId) => this.#log.showMessage(messageId) }, () => this.#conversation());
+    this.element = h("section", { class: "thread", "aria-labelledby": "thread-title" }, h("div", {}, this.#head, this.#pinBar.element), this.#log.element, this.#foot);
     this.update();
   }
 
@@ -40,8 +49,11 @@ export class Thread {
   /** Draws what has changed: the messages, the heading and who may write. */
   update() {
     const conversation = this.#conversation();
-    if (conversation !== this.#headConversation) this.#drawHead(conversation);
+    if (headOf(conversation) !== headOf(this.#headConversation)) this.#drawHead(conversation);
+    this.#headConversation = conversation;
     this.#drawFoot(conversation);
+    this.#composer?.setDraft(conversation.draft);
+    this.#pinBar.update();
     this.#log.update();
   }
 
@@ -56,6 +68,7 @@ export class Thread {
   }
 
   close() {
+    this.#context.messenger.saveDrafts();
     this.#log.close();
     this.#stop();
   }
@@ -67,7 +80,6 @@ export class Thread {
 
   #drawHead(conversation) {
     const { onBack, onDetails } = this.#context;
-    this.#headConversation = conversation;
     const hadFocus = this.#head.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     this.#head.replaceChildren(
       h("button", { type: "button", class: "round back", "aria-label": "Back to the conversations", onclick: onBack }, icon("back")),
@@ -92,13 +104,13 @@ export class Thread {
   }
 
   #newComposer(conversation) {
-    const { messenger, drafts, onBack } = this.#context;
+    const { messenger, onBack } = this.#context;
     return new Composer({
       placeholder: `Message ${titleOfConversation(conversation)}`,
-      draft: drafts.get(this.#id),
-      ondraft: (text) => drafts.set(this.#id, text),
+      draft: conversation.draft,
+      ondraft: (text) => messenger.setDraft(this.#id, text),
       onsend: (text, options) => {
-        messenger.send(this.#id, text, options).catch(() => {});
+        messenger.send(this.#id, text, { ...options, clearDraft: true }).catch(() => {});
         this.#log.update();
       },
       onedit: (message, text) => messenger.edit(this.#id, message, text).catch(() => {}),
@@ -112,9 +124,19 @@ export class Thread {
     if (last) this.#composer.edit(last);
   }
 
+  async #pin(message, isPinned) {
+    const { messenger } = this.#context;
+    const change = isPinned ? messenger.unpinMessage(this.#id, message) : messenger.pinMessage(this.#id, message);
+    await change.then(() => announce(isPinned ? "Unpinned." : "Pinned."), (error) => toast(problemText(error)));
+  }
+
   async #delete(message) {
     const isSure = await confirmed({ title: "Delete this message?", text: "It is deleted for everyone in this conversation.", action: "Delete" });
     if (!isSure) return;
     await this.#context.messenger.delete(this.#id, message).then(() => announce("Message deleted."), () => {});
   }
 }
+
+// What the heading shows, which the draft of a conversation does not change.
+const headOf = (conversation) =>
+  conversation && JSON.stringify([conversation.type, titleOfConversation(conversation), subtitleOf(conversation), isMuted(conversation), conversation.pinned]);

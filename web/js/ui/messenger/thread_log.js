@@ -33,7 +33,7 @@ export class ThreadLog {
     this.#readSeq = unreadCount > 0 ? readSeq : null;
     this.update = oncePerFrame(() => this.#update());
     const quotes = new Quotes(context, conversationId, this.update);
-    this.#context = { ...context, quoteOf: (messageId) => quotes.of(messageId), showMessage: (messageId) => this.#showMessage(messageId),
+    this.#context = { ...context, quoteOf: (messageId) => quotes.of(messageId), showMessage: (messageId) => this.showMessage(messageId),
       statusText: (message) => (message.own ? statusText(message, context.conversation(), context.messenger.receipts(conversationId)) : "") };
     this.element = h("div", { class: "log-frame" }, this.#box, this.#jump);
     this.#scroller = new Scroller(this.#box, this.#list, () => this.#onScroll());
@@ -147,8 +147,8 @@ export class ThreadLog {
     this.#scroller.toEnd(isFar || prefersReducedMotion() ? "instant" : "smooth");
   }
 
-  // Shows a message, also one that is not loaded yet.
-  async #showMessage(messageId) {
+  /** Shows a message, also one that is not loaded yet. */
+  async showMessage(messageId) {
     const find = () => [...this.#rows.values()].find(({ view }) => view?.message.messageId === messageId);
     for (let page = 0; page < MAX_OLDER_PAGES && !find() && this.#timeline().hasOlder; page += 1) await this.#loadOlder();
     const row = find();
