@@ -6,12 +6,14 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from plaudit_client import values
-from plaudit_client.connection import Connection, Token
+from plaudit_client.connection import Connection
+from plaudit_client.conversations.backlog import HeldPushes
 from plaudit_client.conversations.conversations import Conversations
 from plaudit_client.errors import PlauditError
 from plaudit_client.ids import new_op_id
 from plaudit_client.options import Options
 from plaudit_client.subscription import Subscription
+from plaudit_client.token_source import Token
 from plaudit_client.values import Outcome, OwnReactions, OwnUpdate, Reactor, TargetCounts, Update
 
 CLIENT_NAME = "plaudit-python/0.1"
@@ -23,6 +25,7 @@ async def connect(
     token: Token,
     *,
     device: str = "",
+    backlog: bool = False,
     timeout: float = 10.0,
     options: Options | None = None,
 ) -> AsyncIterator["Client"]:
@@ -33,6 +36,8 @@ async def connect(
     can continue; a string is used until it expires. An exception of the callable ends the client if there was no
     session yet; later the callable is called again, unless it raises PlauditError.
     A later login of the same `device` ends this client with ABORTED, reason `REPLACED`; without one the device is new.
+    With `backlog`, which needs a `device`, the server pushes the messages that the device has not received. They are
+    acknowledged, and delivered for their senders, once `Client.conversations` has taken them.
     Raises PlauditError: UNAVAILABLE, reason `NOT_CONNECTED`, where the server cannot be reached within `timeout`
     seconds, or the error with which it refuses.
     """
@@ -40,10 +45,16 @@ async def connect(
     urls = [_with_path(each) for each in ([url] if isinstance(url, str) else url)]
     if not urls:
         raise PlauditError("INVALID_ARGUMENT", "INVALID_URL", "there is no URL")
-    connection = Connection(urls, token, {"device": device, "client": CLIENT_NAME}, options)
+    if backlog and not device:
+        raise PlauditError("INVALID_ARGUMENT", "NO_DEVICE", "a backlog is that of a device", field="device")
+    hello = {"device": device, "client": CLIENT_NAME, **({"backlog": True} if backlog else {})}
+    connection = Connection(urls, token, hello, options)
+    held = HeldPushes() if backlog else None
     try:
+        if held is not None:
+            connection.hold_pushes(held)
         await connection.start(timeout)
-        yield Client(connection, options)
+        yield Client(connection, options, held)
     finally:
         await connection.close()
 
@@ -57,9 +68,11 @@ class Client:
     fails with RESOURCE_EXHAUSTED, reason `RATE_LIMITED`; with `wait_for_rate_limit` it waits instead, as long as its
     timeout allows. Reads always wait."""
 
-    def __init__(self, connection: Connection, options: Options) -> None:
+    def __init__(self, connection: Connection, options: Options, held: HeldPushes | None = None) -> None:
+        """`held`: what is pushed while no conversations are kept."""
         self._connection = connection
         self._options = options
+        self._held = held
 
     @property
     def user(self) -> str:
@@ -211,7 +224,7 @@ class Client:
 
         `storage` keeps messages that the server has not accepted over a restart of the program, for example a `shelve`.
         """
-        conversations = Conversations(self._connection, self._options, storage)
+        conversations = Conversations(self._connection, self._options, storage, self._held)
         try:
             await conversations.start()
             yield conversations

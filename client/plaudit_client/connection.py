@@ -2,32 +2,30 @@
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import random
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
 
 from plaudit_client import effects as fx
-from plaudit_client.connect_errors import reason_of, retry_after_of
+from plaudit_client.dialling import CLOSE_TIMEOUT, dial
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import SUBPROTOCOL, Welcome
-from plaudit_client.observer import Observers
+from plaudit_client.observer import Observer, Observers
 from plaudit_client.options import Options
 from plaudit_client.protocol import Protocol
 from plaudit_client.subscription import AnySubscription, Subscription
+from plaudit_client.token_source import Token, TokenSource
 from plaudit_client.values import OtherPush, OwnUpdate, Update, own
 
 U = TypeVar("U", Update, OwnUpdate)
 logger = logging.getLogger("plaudit_client")
 
-Token = str | Callable[[], str | Awaitable[str]]
-
-CLOSE_TIMEOUT, TARGETS_PER_CALL = 1.0, 1_000
+TARGETS_PER_CALL = 1_000
 _CLOSES = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED)
 
 
@@ -36,10 +34,9 @@ class Connection:
 
     def __init__(self, urls: Sequence[str], token: Token, hello: Mapping[str, Any], options: Options) -> None:
         self._urls = deque(urls)
-        self._token = token
-        self._last_token = ""
+        self._tokens = TokenSource(token, options.dial_timeout)
         self._options = options
-        self._protocol = Protocol(hello, options, random.random, can_renew=not isinstance(token, str))
+        self._protocol = Protocol(hello, options, random.random, can_renew=self._tokens.can_renew)
         self._now = asyncio.get_running_loop().time
         self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._subscriptions: weakref.WeakSet[AnySubscription] = weakref.WeakSet()
@@ -62,6 +59,11 @@ class Connection:
     def ended(self) -> bool:
         """Whether the client has ended: all calls fail."""
         return self._protocol.ended
+
+    @property
+    def is_backlog_pending(self) -> bool:
+        """Whether the server pushes what the device has not received, and has not said that it is all."""
+        return self._protocol.resume_state.is_backlog_pending
 
     async def start(self, timeout: float) -> None:
         """Returns once there is a session. Raises PlauditError where the server refuses or does not answer in time."""
@@ -117,6 +119,17 @@ class Connection:
         """Unsubscribes from the topics of an ended subscription."""
         self._perform(self._protocol.unsubscribe(topics))
 
+    def hold_pushes(self, holder: Observer) -> None:
+        """Reports pushes to `holder`, and acknowledges none that arrive from now on, until `take_pushes`."""
+        self.observers.add(holder)
+        self._protocol.resume_state.hold()
+
+    def take_pushes(self, holder: Observer) -> None:
+        """Ends `hold_pushes`: what was held is acknowledged."""
+        self.observers.remove(holder)
+        self._protocol.resume_state.release()
+        self._schedule_tick()
+
     def _perform(self, effects: Sequence[fx.Effect]) -> None:
         for effect in effects:
             match effect:
@@ -149,8 +162,7 @@ class Connection:
                     self._close_code = code
                     self._close_requested.set()
                 case fx.Ready(welcome=welcome, verdict=verdict):
-                    self.welcome = welcome
-                    self.verdict = verdict
+                    self.welcome, self.verdict = welcome, verdict
                     self._session_changed.set()
                 case fx.Reload(targets=targets):
                     for subscription in list(self._subscriptions):
@@ -158,6 +170,8 @@ class Connection:
                     self.observers.missed()
                     for start in range(0, len(targets), TARGETS_PER_CALL):
                         self._start(self._reload(targets[start : start + TARGETS_PER_CALL]))
+                case fx.BacklogDone(incomplete=incomplete):
+                    self.observers.backlog_done(incomplete)
                 case fx.Ended(error=error):
                     for subscription in list(self._subscriptions):
                         subscription.end(error)
@@ -173,23 +187,15 @@ class Connection:
 
     async def _renew(self) -> None:
         try:
-            token = await self._new_token()
+            token = await self._tokens.load()
         except Exception as error:
             logger.warning("there is no new token: %r", error)
-            token = self._last_token
-        is_new, self._last_token = token != self._last_token, token
+            token = self._tokens.last
+        is_new, self._tokens.last = token != self._tokens.last, token
         self._perform(self._protocol.renew(token if is_new else "", self._now()))
 
-    async def _new_token(self) -> str:
-        if isinstance(self._token, str):
-            return self._token
-        async with asyncio.timeout(self._options.dial_timeout):
-            token = self._token()
-            return await token if inspect.isawaitable(token) else token
-
     async def _reload(self, targets: Sequence[str]) -> None:
-        fields = {"targets": targets}
-        timeout = self._options.call_timeout
+        fields, timeout = {"targets": targets}, self._options.call_timeout
         try:
             answer = await self.call(
                 "get_own_reactions", fields, timeout=timeout, repeat=True, wait_for_rate_limit=True
@@ -232,7 +238,7 @@ class Connection:
 
     async def _one_socket(self, http: aiohttp.ClientSession) -> Loss:
         try:
-            self._last_token = await self._new_token()
+            self._tokens.last = await self._tokens.load()
         except PlauditError:
             raise
         except Exception as error:
@@ -240,19 +246,9 @@ class Connection:
                 raise
             logger.warning("there is no new token: %r", error)
             return Loss(reason="there is no new token")
-        try:
-            async with asyncio.timeout(self._options.dial_timeout):
-                socket = await http.ws_connect(
-                    self._urls[0],
-                    protocols=(SUBPROTOCOL,),
-                    headers={"Authorization": f"Bearer {self._last_token}"},
-                    ssl=self._options.tls or True,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT),
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            return Loss(reason=error.message, status=error.status, retry_after=retry_after_of(error))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return Loss(reason=reason_of(error))
+        socket = await dial(http, self._urls[0], self._tokens.last, self._options)
+        if isinstance(socket, Loss):
+            return socket
         try:
             self._is_open = True
             if socket.protocol != SUBPROTOCOL:

@@ -88,6 +88,13 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class BacklogDone:
+    """What the device had not received is delivered; of the `incomplete` conversations only the last messages are."""
+
+    incomplete: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The client has ended; `error` is None after `close`."""
 
@@ -106,5 +113,6 @@ Effect = (
     | TopicsRefused
     | Deliver
     | Reload
+    | BacklogDone
     | Ended
 )

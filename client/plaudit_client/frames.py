@@ -82,6 +82,13 @@ class SubscriptionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class BacklogDone:
+    """All that `backlog` has asked for is pushed; of the `incomplete` conversations only the last messages are."""
+
+    incomplete: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Goaway:
     """The node is stopping: reconnect after so many seconds."""
 
@@ -97,7 +104,7 @@ class Pushed:
     """The number of a durable push within the session; 0: it is not durable."""
 
 
-Frame = Welcome | Resumed | TokenRenewed | Pong | Answer | Refusal | SubscriptionEnded | Goaway | Pushed
+Frame = Welcome | Resumed | TokenRenewed | Pong | Answer | Refusal | SubscriptionEnded | BacklogDone | Goaway | Pushed
 
 
 def encode_call(frame_type: str, frame_id: int, fields: Mapping[str, Any], limit: int) -> str:
@@ -146,6 +153,8 @@ def decode(text: str) -> Frame | None:
                 return TokenRenewed(int(fields["id"]), _token_seconds(fields))
             case "subscription_ended":
                 return SubscriptionEnded(tuple(map(str, fields["topics"])), _error(fields))
+            case "backlog_done":
+                return BacklogDone(tuple(map(str, fields.get("incomplete") or ())))
             case "goaway":
                 return Goaway(int(fields.get("reconnect_after_ms", 0)) / 1000)
             case other if topic := fields.get("topic"):

@@ -1,5 +1,6 @@
 """Parts of the client that hear pushes which no subscription has."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from plaudit_client.errors import PlauditError
@@ -15,6 +16,9 @@ class Observer(Protocol):
     def on_missed(self) -> None:
         """Pushes of the user's topic may have been missed; what happens from now on is pushed."""
 
+    def on_backlog_done(self, incomplete: Sequence[str]) -> None:
+        """What the device had not received is pushed; of these conversations only the last messages."""
+
     def on_ended(self, error: PlauditError | None) -> None:
         """The client has ended; `error` is None after `close`."""
 
@@ -24,6 +28,9 @@ class Observers:
 
     def __init__(self) -> None:
         self._all: set[Observer] = set()
+
+    def __len__(self) -> int:
+        return len(self._all)
 
     def add(self, observer: Observer) -> None:
         """Reports to it until `remove`."""
@@ -42,6 +49,11 @@ class Observers:
         """See `Observer.on_missed`."""
         for observer in list(self._all):
             observer.on_missed()
+
+    def backlog_done(self, incomplete: Sequence[str]) -> None:
+        """See `Observer.on_backlog_done`."""
+        for observer in list(self._all):
+            observer.on_backlog_done(incomplete)
 
     def ended(self, error: PlauditError | None) -> None:
         """See `Observer.on_ended`."""

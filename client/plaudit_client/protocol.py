@@ -9,6 +9,7 @@ from plaudit_client.effects import Effect
 from plaudit_client.errors import Loss, PlauditError
 from plaudit_client.frames import (
     Answer,
+    BacklogDone,
     Frame,
     Goaway,
     InvalidFrame,
@@ -32,11 +33,8 @@ from plaudit_client.topics import Topics
 from plaudit_client.values import OwnReactions
 
 GOING_AWAY = (1001, 1012, 1013, 4000)
-# Before there is a session, messages have at most 4 KiB.
-RESUME_BYTES = 3_000
+RESUME_BYTES = 3_000  # before there is a session, messages have at most 4 KiB
 MISSED = "something was missed"
-# One frame acknowledges what arrives within these seconds; the server expects it within half a second.
-ACK_DELAY = 0.2
 
 
 class Protocol:
@@ -59,8 +57,7 @@ class Protocol:
         self._not_before = 0.0  # from a goaway or refusal; applies after the socket, too
         self._phase_ends: float | None = None  # WAITING: dial; GREETING: time-out; READY: reconnect
         self._ping_at = self._received_at = 0.0
-        self._ack_at: float | None = None
-        self._resume_state = ResumeState()
+        self.resume_state = ResumeState()
         self._renewal = Renewal(random, can_renew)
         self._is_draining = False  # the node has sent goaway
         self.error: PlauditError | None = None
@@ -82,10 +79,10 @@ class Protocol:
         self._phase, self._phase_ends = Phase.GREETING, now + self._options.dial_timeout
         self._received_at = now
         self._is_draining = False
-        self._resume_state.answered()
-        if not self._resume_state.token:
+        self.resume_state.answered()
+        if not self.resume_state.token:
             return [fx.Send(encode("hello", self._next_id(), self._hello))]
-        asked = self._resume_state.request(self._welcome.session, self._topics.positions(RESUME_BYTES))
+        asked = self.resume_state.request(self._welcome.session, self._topics.positions(RESUME_BYTES))
         return [fx.Send(encode("resume", self._next_id(), {**self._hello, **asked}))]
 
     def received(self, text: str, now: float) -> list[Effect]:
@@ -110,7 +107,7 @@ class Protocol:
             if not (loss.has_expired and self._renewal.may_dial_again(was_ready)):
                 return self._end(error)
         self._renewal.lost()
-        self._ack_at = None  # `resume` has the number
+        self.resume_state.lost()
         wait = full_jitter(self._options, self._attempt, self._random)
         self._attempt += 1
         self._phase = Phase.WAITING
@@ -137,10 +134,9 @@ class Protocol:
                 return [*effects, *self._close_socket(4002, "no pong")]
             if now >= self._ping_at:
                 self._ping_at = now + self._welcome.heartbeat
-                effects.append(fx.Send(encode("ping", self._next_id(), {"seq": self._resume_state.seq})))
-            if self._ack_at is not None and now >= self._ack_at:
-                self._ack_at = None
-                effects.append(fx.Send(encode("ack", self._next_id(), {"seq": self._resume_state.seq})))
+                effects.append(fx.Send(encode("ping", self._next_id(), {"seq": self.resume_state.acked_seq})))
+            if (ack_at := self.resume_state.ack_at) is not None and now >= ack_at:
+                effects.append(fx.Send(encode("ack", self._next_id(), {"seq": self.resume_state.acknowledge()})))
             if self._renewal.due is not None and now >= self._renewal.due:
                 self._renewal.asked()
                 effects.append(fx.RenewToken())
@@ -152,7 +148,8 @@ class Protocol:
         """The time of the next `tick`, at the latest."""
         times = [self.calls.wakeup(), self._phase_ends, self._requests.retry_at]
         if self._phase is Phase.READY:
-            times += [self._ping_at, self._received_at + 2 * self._welcome.heartbeat, self._renewal.due, self._ack_at]
+            times += [self._ping_at, self._received_at + 2 * self._welcome.heartbeat]
+            times += [self._renewal.due, self.resume_state.ack_at]
         return min((time for time in times if time is not None), default=None)
 
     def call(
@@ -206,9 +203,9 @@ class Protocol:
     def _on_greeting_answer(self, frame: Frame | None, now: float) -> list[Effect]:
         if isinstance(frame, Refusal):
             if frame.error.code not in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"):
-                if not self._resume_state.is_pending:
+                if not self.resume_state.is_pending:
                     return self._end(frame.error)
-                self._resume_state.token = ""  # then a new session
+                self.resume_state.token = ""  # then a new session
             self._not_before = now + (frame.error.retry_after or 0.0)
             return self._close_socket(4000, "not welcome")
         if isinstance(frame, Goaway):
@@ -218,28 +215,33 @@ class Protocol:
             return self._resumed(frame, now)
         if not isinstance(frame, Welcome):
             return []
-        verdict = "reset" if self._welcome.session else ""
-        if verdict:
+        if verdict := "reset" if self._welcome.session else "":
             self._requests.require_reload()
-        self._begin(frame, 0, now)
+        self._begin(frame, 0, now, has_backlog=True)
         return [fx.Ready(frame, verdict), *self._requests.missing(), *self._requests.reload(), *self.calls.flush()]
 
-    def _begin(self, welcome: Welcome, seq: int, now: float) -> None:
+    def _begin(self, welcome: Welcome, seq: int, now: float, *, has_backlog: bool) -> None:
+        if has_backlog and self._hello.get("backlog"):
+            self.resume_state.is_backlog_pending = True
+            if not self._welcome.session:  # the server has subscribed to it, too
+                self._topics.add([f"users/{welcome.user}"])
         self._phase, self._phase_ends, self._welcome = Phase.READY, None, welcome
-        self._resume_state.token, self._resume_state.seq = welcome.resume_token, seq
+        self.resume_state.begin(welcome.resume_token, seq)
         self._ping_at = now + welcome.heartbeat
         self._renewal.begins(welcome.token_seconds, now)
         self.calls.in_flight = welcome.calls_in_flight or self._options.max_calls
 
     def _resumed(self, frame: Resumed, now: float) -> list[Effect]:
-        asked = self._resume_state.answered()
-        self._begin(frame.welcome, frame.seq, now)
+        asked = self.resume_state.answered()
+        is_reset = frame.verdict == "reset"
+        own = f"users/{frame.welcome.user}"
+        self._begin(frame.welcome, frame.seq, now, has_backlog=is_reset or own in frame.reload)
         effects: list[Effect] = [fx.Ready(frame.welcome, frame.verdict)]
-        if frame.verdict != "reset":
+        if not is_reset:
             effects.append(fx.Confirmed(self._topics.resumed(asked)))
             if unsubscribed := self._topics.unsubscribed(asked):
                 effects.append(fx.Send(encode("unsubscribe", self._next_id(), {"topics": list(unsubscribed)})))
-        if frame.verdict == "reset" or frame.reload:
+        if is_reset or frame.reload:
             self._requests.require_reload()
         return [*effects, *self._requests.missing(), *self._requests.reload(), *self.calls.flush()]
 
@@ -265,14 +267,15 @@ class Protocol:
             case TokenRenewed(id=frame_id, seconds=seconds) if self._renewal.is_answer(frame_id):
                 self._renewal.begins(seconds, now)
             case Pushed(update=update, seq=seq):
-                if seq and self._ack_at is None:
-                    self._ack_at = now + ACK_DELAY
                 delivered: list[Effect] = [fx.Deliver(update)] if self._topics.accept(update) else []
-                return [*delivered, *([] if self._resume_state.receive(seq) else self._close_socket(4000, MISSED))]
+                return [*delivered, *([] if self.resume_state.receive(seq, now) else self._close_socket(4000, MISSED))]
+            case BacklogDone(incomplete=incomplete):
+                self.resume_state.is_backlog_pending = False
+                return [fx.BacklogDone(incomplete)]
             case Pong(seq=seq, resume_token=token):
                 self._attempt = 0
-                self._resume_state.token = token or self._resume_state.token
-                return self._close_socket(4000, MISSED) if seq > self._resume_state.seq else []
+                self.resume_state.token = token or self.resume_state.token
+                return self._close_socket(4000, MISSED) if seq > self.resume_state.seq else []
             case Goaway(reconnect_after=after):
                 # Until then this socket answers its calls; later ones go to another node.
                 self._not_before = self._phase_ends = now + after

@@ -3,21 +3,23 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from plaudit_client.connection import Connection
 from plaudit_client.conversations import values
+from plaudit_client.conversations.backlog import HeldPushes, report_delivered
+from plaudit_client.conversations.commands import ConversationCommands
 from plaudit_client.conversations.conversation_list import ConversationList
 from plaudit_client.conversations.directory import Directory
-from plaudit_client.conversations.outbox import Outbox, OutboxEntry
+from plaudit_client.conversations.outbox import Outbox
 from plaudit_client.conversations.reader import Reader
 from plaudit_client.conversations.sender import Sender
+from plaudit_client.conversations.sending import Sending
 from plaudit_client.conversations.timeline import Timeline
 from plaudit_client.conversations.values import SENT, Change, Conversation, Message, Sent
 from plaudit_client.errors import PlauditError
-from plaudit_client.ids import new_op_id
 from plaudit_client.options import Options
 from plaudit_client.subscription import Subscription
 from plaudit_client.values import OtherPush, OwnUpdate
@@ -27,7 +29,7 @@ logger = logging.getLogger("plaudit_client")
 _CHANGES_PAGE = 200
 
 
-class Conversations:
+class Conversations(Sending, ConversationCommands):
     """Local state of conversations that pushes keep up to date. Made by `Client.conversations`.
 
     Calls raise PlauditError. What is sent waits in an outbox while there is no connection, for as long as it takes, and
@@ -35,8 +37,13 @@ class Conversations:
     """
 
     def __init__(
-        self, connection: Connection, options: Options, storage: MutableMapping[str, str] | None = None
+        self,
+        connection: Connection,
+        options: Options,
+        storage: MutableMapping[str, str] | None = None,
+        backlog: HeldPushes | None = None,
     ) -> None:
+        """`backlog`: what was pushed before."""
         user = connection.welcome.user
         self._user = user
         self._connection = connection
@@ -48,7 +55,10 @@ class Conversations:
         self._has_changes = asyncio.Event()
         self._timelines: dict[str, Timeline] = {}
         self._directory = Directory(self._list, self._call, self._on_loaded)
+        self._backlog = backlog
+        self._held = backlog or HeldPushes()
         self._reload: asyncio.Task[None] | None = None
+        self._deliveries: set[asyncio.Task[None]] = set()
         self._error: PlauditError | None = None
         self._is_loaded = False
         self._is_closed = False
@@ -73,7 +83,10 @@ class Conversations:
         return self._list.get(conversation_id)
 
     async def changes(self) -> AsyncIterator[Change]:
-        """All changes from now on: of each conversation in order, without a gap, each once. For one reader."""
+        """All changes from now on: of each conversation in order, without a gap, each once. For one reader.
+
+        With the option `backlog` of `connect` they begin with the messages that the device had not received.
+        """
         while True:
             change = await self._next_change()
             if change is not None:
@@ -120,82 +133,30 @@ class Conversations:
         }  # fmt: skip
         timeline.load(*values.messages(await self._call("list_messages", fields)))
 
-    async def open_direct(self, user: str) -> str:
-        """The id of the direct conversation with a user, which is made where it is missing."""
-        known = self._list.with_peer(user)
-        return known.conversation_id if known else await self._create("create_conversation", participant_ids=[user])
-
-    async def create_group(self, name: str, members: Sequence[str]) -> str:
-        """Creates a group with these other members; returns its id."""
-        return await self._create("create_group", name=name, member_ids=list(members), op_id=new_op_id())
-
-    def send(
-        self,
-        conversation_id: str,
-        content: str,
-        *,
-        content_type: str = "text",
-        reply_to: str = "",
-        mentions: Sequence[str] = (),
-        metadata: Mapping[str, str] | None = None,
-    ) -> Awaitable[Sent]:
-        """Queues a message, at once. Await the result for the server's answer; it raises where the server refuses."""
-        return self._sender.send(
-            OutboxEntry(
-                new_op_id(), "send", self._lane(conversation_id), conversation_id, content=content,
-                content_type=content_type, reply_to=reply_to, mentions=tuple(mentions), metadata=dict(metadata or {}),
-            )
-        )  # fmt: skip
-
-    def send_to(self, user: str, content: str, *, content_type: str = "text") -> Awaitable[Sent]:
-        """As `send`, in the direct conversation with a user, which is made where it is missing."""
-        if (known := self._list.with_peer(user)) is not None:
-            return self.send(known.conversation_id, content, content_type=content_type)
-        return self._sender.send(
-            OutboxEntry(
-                new_op_id(), "send", f"user:{user}", recipient_id=user, content=content, content_type=content_type
-            )
-        )
-
-    def edit(
-        self, conversation_id: str, message_id: str, content: str, *, mentions: Sequence[str] = ()
-    ) -> Awaitable[Sent]:
-        """Queues an edit, behind what is queued for the conversation."""
-        lane = self._lane(conversation_id)
-        return self._sender.send(
-            OutboxEntry(
-                new_op_id(), "edit", lane, conversation_id, target=message_id, content=content, mentions=tuple(mentions)
-            )
-        )
-
-    def delete(self, conversation_id: str, message_id: str) -> Awaitable[Sent]:
-        """Queues a deletion, behind what is queued for the conversation."""
-        lane = self._lane(conversation_id)
-        return self._sender.send(OutboxEntry(new_op_id(), "delete", lane, conversation_id, target=message_id))
-
-    async def mark_read(self, conversation_id: str, message: Message | None = None, *, private: bool = False) -> None:
-        """The user has read up to a message, by default the last one; `private`: the others do not see it."""
-        known = self._list.get(conversation_id)
-        message = message or (known.last_message if known else None)
-        if message is None:
-            return
-        fields = {"conversation_id": conversation_id, "message_id": message.message_id, "private": private}
-        answer = await self._call("mark_read", fields)
-        self._list.read(conversation_id, message.message_seq, int(answer.get("unread_count") or 0))
-
     async def start(self) -> None:
         """Subscribes to the user's topic, loads the list, and sends what an earlier program has left in the storage."""
-        self._connection.observers.add(self)
+        self._connection.hold_pushes(self._held)
         topic = f"users/{self._user}"
         self._subscription = self._connection.subscribe(Subscription[OwnUpdate]([topic], 1, self._connection.release))
         await self._subscription.confirmed()
+        while self._connection.is_backlog_pending and not self._connection.ended:
+            self._held.changed.clear()
+            await self._held.changed.wait()
         await self._directory.load()
         self._is_loaded = True
+        self._take_held()
         self._sender.start()
 
     async def close(self) -> None:
         """Ends all tasks; what is queued stays in the storage."""
         self._connection.observers.remove(self)
+        if self._backlog is None:
+            self._connection.take_pushes(self._held)
+        elif not self._connection.observers:  # the next block takes what is pushed from now on
+            self._connection.hold_pushes(self._backlog)
+        for task in self._deliveries:
+            task.cancel()
+        await asyncio.gather(*self._deliveries, return_exceptions=True)
         await self._subscription.aclose()
         if self._reload is not None:
             self._reload.cancel()
@@ -223,9 +184,33 @@ class Conversations:
         if self._reload is None or self._reload.done():
             self._reload = asyncio.create_task(self._load_until_done())
 
+    def on_backlog_done(self, incomplete: Sequence[str]) -> None:
+        """What the device had not received is pushed; of these conversations only the last messages."""
+        if incomplete:
+            work = report_delivered(incomplete, self._list, self._directory, self._call)
+            task = asyncio.create_task(work)
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+
     def on_ended(self, error: PlauditError | None) -> None:
         """The client has ended."""
         self._is_closed, self._error = True, error
+        self._has_changes.set()
+
+    def _take_held(self) -> None:
+        # From here on pushes are acknowledged: the list and the reader know of every earlier one.
+        for conversation_id, (first_seq, last_seq) in self._held.ranges.items():
+            known = self._list.get(conversation_id)
+            known_seq = known.last_message_seq if known is not None else 0
+            self._reader.begin_before(conversation_id, first_seq, max(last_seq, known_seq))
+            if known_seq < last_seq:
+                self._directory.read_later(conversation_id)
+        for conversation_id in self._held.stale:
+            self._directory.read_later(conversation_id)
+        self._connection.observers.add(self)
+        self._connection.take_pushes(self._held)
+        self.on_backlog_done(tuple(self._held.incomplete))
+        self._held.clear()
         self._has_changes.set()
 
     async def _next_change(self) -> Change | None:
@@ -246,11 +231,6 @@ class Conversations:
         # Its preview and its number of unread messages may be others.
         self._directory.read_later(conversation_id)
 
-    def _lane(self, conversation_id: str) -> str:
-        # As of messages to the user, so that these are sent in order with those to the conversation.
-        known = self._list.get(conversation_id)
-        return f"user:{known.peer_id}" if known is not None and known.peer_id else conversation_id
-
     def _on_sent(self, sent: Sent) -> None:
         if (timeline := self._timelines.get(sent.conversation_id)) is not None:
             timeline.expect(sent.message_seq)
@@ -260,11 +240,6 @@ class Conversations:
         return await self._connection.call(
             frame_type, fields, timeout=self._options.call_timeout, repeat=True, wait_for_rate_limit=True
         )
-
-    async def _create(self, frame_type: str, **fields: Any) -> str:
-        created = values.one_conversation(await self._call(frame_type, fields))
-        self._directory.add(created)
-        return created.conversation_id
 
     async def _fetch(self, conversation_id: str, after_seq: int) -> tuple[Sequence[Change], int]:
         fields = {"conversation_id": conversation_id, "after_seq": after_seq, "page_size": _CHANGES_PAGE}

@@ -40,6 +40,11 @@ class Reader:
         position = self._positions.setdefault(conversation_id, _Position(0 if from_start else seq))
         self._expect(conversation_id, position, seq)
 
+    def begin_before(self, conversation_id: str, first_seq: int, last_seq: int) -> None:
+        """Changes were pushed before the conversation was loaded: they are read, too. Before the first `next`."""
+        position = self._positions[conversation_id] = _Position(first_seq - 1)
+        self._expect(conversation_id, position, last_seq)
+
     def push(self, change: Change) -> None:
         """A change was pushed; of an unknown conversation all that the user may see is read."""
         position = self._positions.setdefault(change.conversation_id, _Position(0))
