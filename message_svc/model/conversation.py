@@ -13,6 +13,7 @@ from message_svc.domain import (
     Item,
     ItemFacts,
     ItemType,
+    Kind,
     Member,
     Operation,
 )
@@ -65,7 +66,7 @@ class ConversationState:
         self.has_all_members = has_all_members
         self.facts: dict[int, ItemFacts | None] = {}
         self.senders = dict(senders)
-        """Who has sent messages lately, each with the number of the last one, in the order of those."""
+        """Who has sent messages to a group lately, each with the number of the last one, in the order of those."""
         self.looked_up_answers: dict[OperationKey, Operation | None] = {}
         """Read from the tables for the next batch; None: the id was not used."""
         highest, ahead = (head.highest, head.ahead) if head is not None else ("", ())
@@ -108,7 +109,8 @@ class ConversationState:
         self.head = change.head
         self.members.update(rows_after(change))
         self.facts.update(facts_after(self.facts, change.items))
-        self.senders = senders_after(self.senders, messages_of(change.items))
+        if change.head.kind is Kind.GROUP:
+            self.senders = senders_after(self.senders, messages_of(change.items))
         self.watermark = OpIdWatermark(change.head.highest, change.head.ahead)
         self._recent_answers.update({operation[:2]: operation for operation in change.operations})
         if len(self._recent_answers) > ANSWERS_PER_GENERATION:
@@ -171,11 +173,16 @@ def messages_of(items: Iterable[Item]) -> Iterator[tuple[str, int]]:
     return ((item.actor, item.seq) for item in items if item.type is ItemType.MESSAGE)
 
 
+def facts_of(item: Item) -> ItemFacts:
+    """The facts of an item that was just added."""
+    return ItemFacts(item.type, item.actor, item.ordinal)
+
+
 def facts_after(before: Mapping[int, ItemFacts | None], items: Iterable[Item]) -> dict[int, ItemFacts | None]:
     """The facts of these items, and of messages in `before` or among them that they delete."""
     after: dict[int, ItemFacts | None] = {}
     for item in items:
-        after[item.seq] = ItemFacts(item.type, item.actor, item.ordinal)
+        after[item.seq] = facts_of(item)
         if item.type is ItemType.DELETE:
             deleted = after.get(item.subject) or before.get(item.subject)
             if deleted is not None:

@@ -128,12 +128,10 @@ class ConversationDecision:
         decided_now = draft.operations.get(key)
         made = decided_now or self._state.answer_of(key)
         if made is None:
-            # The row of a member may be of a later entry than the head: then there is no conversation yet.
-            is_stored = draft.head is not None and self._may_store(command)
             answer = self._decide_new(command, now)
             if isinstance(answer, Outcome):
                 draft.operations[key] = Operation(*key, digest, answer.seq, answer.time_ms, answer.ordinal)
-            elif is_stored and answer.reason is not Reason.PERMISSION_UNKNOWN:
+            elif answer.reason is not Reason.PERMISSION_UNKNOWN and self._may_store(command):
                 reason = answer.reason.value
                 draft.operations[key] = Operation(*key, digest, answer.epoch_seq, 0, answer.epoch, reason)
             return answer, False
@@ -148,6 +146,9 @@ class ConversationDecision:
 
     def _may_store(self, command: Command) -> bool:
         """Whether a refusal of this command is stored."""
+        # The row of a member may be of a later entry than the head: then there is no conversation yet.
+        if self._draft.head is None:
+            return False
         if isinstance(command.action, OF_MODERATORS) or self._draft.is_member(command.user):
             return True
         return isinstance(command.action, Report) and self._draft.member(command.user) is not None

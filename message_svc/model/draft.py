@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from typing import Any
 
 from kit.tenant_keys import TargetKey
@@ -21,7 +20,7 @@ from message_svc.domain import (
     UserDraft,
 )
 from message_svc.member_views import is_in, visible_spans
-from message_svc.model.conversation import ConversationState, OperationKey, facts_after, senders_after
+from message_svc.model.conversation import ConversationState, OperationKey, facts_of, senders_after
 from message_svc.moderation_records import (
     AUDIT,
     AuditAction,
@@ -63,7 +62,7 @@ class Draft:
         self._receipts: dict[str, ReceiptMove] = {}
         self._own_changes: dict[str, None] = {}
         self._user_drafts: dict[str, UserDraft] = {}
-        self._senders = state.senders
+        self._senders: dict[str, int] = {}  # who has sent a message in it, with the number of the last one, in order
         self._hidden_before = 0
 
     @property
@@ -112,11 +111,15 @@ class Draft:
             ordinal, last_message_seq = ordinal + 1, seq
         item = Item(seq, type_, actor, self.time_ms, ordinal, origin_region=self.region, **fields)
         self._items.append(item)
-        if type_ is ItemType.DELETE:
-            head = head._replace(pinned=tuple(pin for pin in head.pinned if pin.seq != item.subject))
-        self._facts.update(facts_after(ChainMap(self._facts, self._state.facts), [item]))
+        self._facts[seq] = facts_of(item)
         if type_ is ItemType.MESSAGE:
-            self._senders = senders_after(self._senders, [(actor, seq)])
+            self._senders.pop(actor, None)
+            self._senders[actor] = seq
+        elif type_ is ItemType.DELETE:
+            deleted = self.facts(item.subject)
+            if deleted is not None:
+                self._facts[item.subject] = deleted._replace(is_deleted=True)
+            head = head._replace(pinned=tuple(pin for pin in head.pinned if pin.seq != item.subject))
         due_ms = head.retention_due_ms
         if head.retention_seconds and not due_ms:
             due_ms = self.time_ms + head.retention_seconds * 1_000
@@ -176,7 +179,8 @@ class Draft:
         if self.head.kind is Kind.DIRECT:
             others = {**self._state.members, **self.members}.keys() - {user}
         else:
-            others = {sender for sender, sent in self._senders.items() if sent > seq and sender != user}
+            senders = senders_after(self._state.senders, self._senders.items())
+            others = {sender for sender, sent in senders.items() if sent > seq and sender != user}
         return sorted(filter(self.is_member, others))
 
     def member(self, user: str) -> Member | None:

@@ -38,6 +38,10 @@ from message_svc.model.draft import Answer
 from message_svc.model.sizes import EntrySizer
 from message_svc.model.state import LoadedState, LoadRequest, Writes, writes_of
 
+_ABOUT_A_MESSAGE = (
+    Edit, Delete, PinMessage, UnpinMessage, MarkRead, MarkDelivered, Report, ResolveReport, RemoveMessage,
+)  # fmt: skip
+
 
 class EntryCodec(Protocol):
     """Encodes entries for the ledger and the event log."""
@@ -189,13 +193,8 @@ class MessageModel:
 
     def commit(self, position: int, decision: MessageDecision) -> None:
         """See `Model`."""
-        self._apply(position, decision.changes)
         # Evicts only here, where no decision in progress depends on the state.
-        for change in decision.changes:
-            state = self._states[change.key]
-            before = state.weight
-            state.evict_rows()
-            self._weight += state.weight - before
+        self._apply(position, decision.changes, evicts=True)
         if self._weight > self._rules.weight:
             self._evict_conversations()
 
@@ -230,7 +229,7 @@ class MessageModel:
     def view(self, commands: Sequence[Command]) -> None:
         """See `Model`: answers are complete."""
 
-    def _apply(self, position: int, changes: Sequence[ConversationChange]) -> None:
+    def _apply(self, position: int, changes: Sequence[ConversationChange], *, evicts: bool = False) -> None:
         if self._on_entry is not None:
             self._on_entry(changes)
         for change in changes:
@@ -238,6 +237,8 @@ class MessageModel:
             if state is not None:
                 before = state.weight
                 state.apply(change)
+                if evicts:
+                    state.evict_rows()
                 self._weight += state.weight - before
         self._pending_entries.append(_PendingEntry(position, {change.key: change for change in changes}))
 
@@ -259,6 +260,8 @@ class MessageModel:
 def users_of(command: Command) -> Sequence[str]:
     """The users whose rows the decision of a command needs."""
     action = command.action
+    if isinstance(action, Send):
+        return (command.user,)
     if isinstance(action, AddMembers):
         return (command.user, *action.users)
     if isinstance(action, RemoveMember | SetRole | ExcludeMember):
@@ -271,15 +274,12 @@ def users_of(command: Command) -> Sequence[str]:
 def seqs_of(command: Command) -> Sequence[int]:
     """The numbers of the items that the decision of a command needs."""
     action = command.action
-    about_a_message = (
-        Edit | Delete | PinMessage | UnpinMessage | MarkRead | MarkDelivered | Report | ResolveReport | RemoveMessage
-    )
-    if isinstance(action, about_a_message):
+    if isinstance(action, Send):
+        return (action.body.reply_to,) if action.body.reply_to else ()
+    if isinstance(action, _ABOUT_A_MESSAGE):
         return (action.seq,)
     if isinstance(action, EraseMessages):
         return action.seqs
-    if isinstance(action, Send) and action.body.reply_to:
-        return (action.body.reply_to,)
     if isinstance(action, HideBefore):
         return (action.seq - 1,)
     return ()

@@ -70,37 +70,24 @@ class Writes(NamedTuple):
 
 def writes_of(changes: Iterable[ConversationChange]) -> Writes:
     """The table writes of changes, in the order of their entries: the last state of each row."""
-    members: dict[TargetKey, dict[str, tuple[int, Member]]] = {}
-    items: dict[TargetKey, list[tuple[int, Item]]] = {}
-    operations: dict[TargetKey, list[tuple[int, Operation]]] = {}
-    reports: dict[TargetKey, list[tuple[int, Report]]] = {}
-    resolutions: dict[TargetKey, list[tuple[int, ReportResolution]]] = {}
-    audits: dict[TargetKey, list[tuple[int, AuditRecord]]] = {}
-    drafts: dict[TargetKey, dict[str, tuple[int, UserDraft]]] = {}
-    heads: dict[TargetKey, Head] = {}
+    by_key: dict[TargetKey, list[tuple[int, ConversationChange]]] = {}
     for change in changes:
-        key, head, new_items, rows, made, *_ = change
-        heads[key] = head
-        reports.setdefault(key, []).extend((head.stamp, report) for report in change.reports)
-        resolutions.setdefault(key, []).extend((head.stamp, resolution) for resolution in change.resolutions)
-        audits.setdefault(key, []).extend((head.stamp, act) for act in change.audits)
-        drafts.setdefault(key, {}).update((draft.user, (head.stamp, draft)) for draft in change.drafts)
-        members.setdefault(key, {}).update((user, (head.stamp, row)) for user, row in rows.items())
-        items.setdefault(key, []).extend((head.stamp, item) for item in new_items)
-        operations.setdefault(key, []).extend((head.stamp, operation) for operation in made)
-    return Writes(
-        [
-            ConversationWrites(
-                key,
-                head,
-                list(members[key].values()),
-                items[key],
-                operations[key],
-                reports[key],
-                resolutions[key],
-                audits[key],
-                list(drafts[key].values()),
-            )
-            for key, head in heads.items()
-        ]
+        by_key.setdefault(change.key, []).append((change.head.stamp, change))
+    return Writes([_conversation_writes(key, stamped) for key, stamped in by_key.items()])
+
+
+def _conversation_writes(key: TargetKey, stamped: Sequence[tuple[int, ConversationChange]]) -> ConversationWrites:
+    """The writes of one conversation, of changes with the stamps of their entries."""
+    members = {user: (stamp, row) for stamp, change in stamped for user, row in change.members.items()}
+    drafts = {draft.user: (stamp, draft) for stamp, change in stamped for draft in change.drafts}
+    return ConversationWrites(
+        key,
+        stamped[-1][1].head,
+        list(members.values()),
+        [(stamp, item) for stamp, change in stamped for item in change.items],
+        [(stamp, operation) for stamp, change in stamped for operation in change.operations],
+        [(stamp, report) for stamp, change in stamped for report in change.reports],
+        [(stamp, resolution) for stamp, change in stamped for resolution in change.resolutions],
+        [(stamp, act) for stamp, change in stamped for act in change.audits],
+        list(drafts.values()),
     )
