@@ -35,6 +35,7 @@ from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.codec.commands import CommandCodec
 from message_svc.codec.entries import EntryCodec
 from message_svc.codec.notifications import notification_to_pb, time_from_pb
+from message_svc.codec.recent_entries import RecentEntries
 from message_svc.config import Config
 from message_svc.conversation_lists import ConversationLists
 from message_svc.errors import ERRORS
@@ -112,6 +113,7 @@ async def opened(
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
     rules = ModelLimits(config.rows_in_memory, config.region, config.retention_seconds)
     limits = UserLimits(config, clock)
+    entries = RecentEntries(EntryCodec())
     async with (
         _store(config, engines.cassandra, event_log) as store,
         running_node(
@@ -120,14 +122,14 @@ async def opened(
             store.ledger,
             store.tables,
             store.event_log,
-            lambda: MessageModel(EntryCodec(), rules, store.on_entry),
+            lambda: MessageModel(entries, rules, store.on_entry),
             clock,
             _limits(config),
             division.is_assigned,
             grace_seconds=grace_seconds,
         ) as node,
         message_svc.users.app.opened(config, engines, cursors, clock, limits) as users,
-        _notifying(config, mesh, engines, store.reads, users.names, division, clock),
+        _notifying(config, mesh, engines, store.reads, users.names, entries, division, clock),
         task_scope() as tasks,
     ):
         codec = CommandCodec()
@@ -227,6 +229,7 @@ async def _notifying(
     engines: Engines,
     reads: ConversationReads,
     names: Names,
+    entries: RecentEntries,
     division: Partitions,
     clock: Clock,
 ) -> AsyncIterator[None]:
@@ -240,7 +243,7 @@ async def _notifying(
         reads,
         MeshSessions(mesh),
         names,
-        EntryCodec().decode,
+        entries.read,
         notification_to_pb,
         clock,
         config,

@@ -30,7 +30,7 @@ _RECORDS_AT_ONCE = 512
 _GATHER_SECONDS = 0.2
 # Members who are decided about together, with one request for their sessions.
 _MEMBERS_AT_ONCE = 1_000
-Decode = Callable[[bytes, int], Sequence[ConversationChange]]
+Decode = Callable[[bytes], Sequence[ConversationChange]]
 log = structlog.get_logger()
 
 
@@ -86,7 +86,7 @@ class Consumer:
         publisher: Publisher,
         clock: Clock,
     ) -> None:
-        """`decode` decodes an entry, see `model.model.EntryCodec.decode`."""
+        """`decode` decodes an entry, see `codec.recent_entries.RecentEntries.read`."""
         self.position = 0
         """All records up to it were read; the waits that they began may not have ended."""
         self._log = event_log
@@ -171,7 +171,7 @@ class Consumer:
 
     def _decode(self, record: Record) -> Sequence[ConversationChange] | NewerFormat:
         try:
-            return self._decode_entry(record.payload, 0)
+            return self._decode_entry(record.payload)
         except NewerFormat as error:  # no dead letter: this reader stops until it is updated
             return error
 

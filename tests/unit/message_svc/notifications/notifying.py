@@ -14,6 +14,7 @@ from kit.tenant_keys import UserKey
 from message_svc.actions import Send
 from message_svc.codec.entries import EntryCodec
 from message_svc.codec.notifications import notification_to_pb
+from message_svc.codec.recent_entries import RecentEntries
 from message_svc.commands import Outcome
 from message_svc.config import Config
 from message_svc.domain import Body
@@ -91,9 +92,8 @@ class Notifying:
         )
         log: Any = self.engine.log
         members = RecentMembers(self.engine.reads, rows=8)
-        self.consumer = Consumer(
-            log, 0, EntryCodec().decode, members, self.sessions, self.timers, publisher, self.clock
-        )
+        read = RecentEntries(EntryCodec()).read
+        self.consumer = Consumer(log, 0, read, members, self.sessions, self.timers, publisher, self.clock)
         self.consumer.position = position
 
     async def read_all(self) -> None:

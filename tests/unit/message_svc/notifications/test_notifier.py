@@ -9,6 +9,7 @@ from pathlib import Path
 
 from message_svc.codec.entries import EntryCodec
 from message_svc.codec.notifications import notification_to_pb
+from message_svc.codec.recent_entries import RecentEntries
 from message_svc.notifications.consumer import GROUP
 from message_svc.notifications.consumer import TOPIC as MESSAGES
 from message_svc.notifications.notifier import Logs, Notifier
@@ -20,8 +21,8 @@ from tests.unit.message_svc.notifications.notifying import Notifying, notifying
 async def running(on: Notifying) -> AsyncIterator[None]:
     """The notifier of the one partition; its records are read with `on.published`."""
     logs = Logs(on.engine.log, on.log)  # type: ignore[arg-type]
-    codec = EntryCodec().decode
-    notifier = Notifier(logs, on.engine.reads, on.sessions, on.names, codec, notification_to_pb, on.clock, on.config)
+    read = RecentEntries(EntryCodec()).read
+    notifier = Notifier(logs, on.engine.reads, on.sessions, on.names, read, notification_to_pb, on.clock, on.config)
     async with notifier.of(0):
         yield
 
