@@ -30,6 +30,8 @@ from plaudit.event.v1 import message_events_pb2 as pb
 FORMAT = 1
 """The newest format of entries that this program reads and writes."""
 _WITH_BODY = (ItemType.MESSAGE, ItemType.EDIT)
+_NO_BODY = Body("", "")
+# Rows are written for every message, and an empty repeated field costs as much as five numbers: it is left out.
 
 
 class EntryCodec:
@@ -79,7 +81,7 @@ class EntryCodec:
 
 
 def _head_to_pb(head: Head) -> pb.ConversationHead:
-    return pb.ConversationHead(
+    row = pb.ConversationHead(
         type=head.kind,
         name=head.name,
         avatar_url=head.avatar_url,
@@ -101,10 +103,13 @@ def _head_to_pb(head: Head) -> pb.ConversationHead:
         retention_due_ms=head.retention_due_ms,
         home_region=head.home_region,
         highest_op_id=head.highest,
-        op_ids_ahead=head.ahead,
-        pinned_seqs=[number for pin in head.pinned for number in pin],
         close_ms=head.close_ms,
     )
+    if head.ahead:
+        row.op_ids_ahead.extend(head.ahead)
+    if head.pinned:
+        row.pinned_seqs.extend(number for pin in head.pinned for number in pin)
+    return row
 
 
 def _head_from_pb(row: pb.ConversationHead, stamp: int) -> Head:
@@ -138,8 +143,8 @@ def _head_from_pb(row: pb.ConversationHead, stamp: int) -> Head:
 
 
 def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
-    body = item.body or Body("", "")
-    changed.items.add(
+    body = item.body or _NO_BODY
+    row = changed.items.add(
         seq=item.seq,
         type=item.type,
         actor_id=item.actor,
@@ -150,9 +155,6 @@ def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
         content_type=body.content_type,
         client_msg_id=item.client_msg_id,
         reply_to_seq=body.reply_to,
-        mentions=body.mentions,
-        metadata=dict(body.metadata),
-        user_ids=item.users,
         role=item.role,
         name=item.name,
         avatar_url=item.avatar_url,
@@ -161,6 +163,12 @@ def _add_item(changed: pb.ConversationChanged, item: Item) -> None:
         forward_count=body.forwards,
         retention_seconds=item.retention_seconds,
     )
+    if body.mentions:
+        row.mentions.extend(body.mentions)
+    if body.metadata:
+        row.metadata.update(body.metadata)
+    if item.users:
+        row.user_ids.extend(item.users)
 
 
 def _item_from_pb(row: pb.LogItem) -> Item:
@@ -187,7 +195,7 @@ def _item_from_pb(row: pb.LogItem) -> Item:
 
 
 def _add_member(changed: pb.ConversationChanged, member: Member) -> None:
-    changed.members.add(
+    row = changed.members.add(
         user_id=member.user,
         role=member.role,
         joined_seq=member.joined_seq,
@@ -196,13 +204,14 @@ def _add_member(changed: pb.ConversationChanged, member: Member) -> None:
         read_ordinal=member.read_ordinal,
         shown_read_seq=member.shown_read_seq,
         delivered_seq=member.delivered_seq,
-        devices=[pb.DeviceCursor(device_id=device, seq=seq) for device, seq in member.devices],
         mute_until_ms=member.mute_until_ms,
         pinned=member.pinned,
         archived_seq=member.archived_seq,
         marked_unread=member.marked_unread,
         draft_ms=member.draft_ms,
     )
+    for device, seq in member.devices:
+        row.devices.add(device_id=device, seq=seq)
 
 
 def _member_from_pb(row: pb.MemberRow) -> Member:

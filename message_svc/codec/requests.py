@@ -61,4 +61,4 @@ def acks_from_pb(request: delivery_pb.RecordDeliveredRequest) -> Iterator[Ack]:
 
 def _body(content: str, content_type: str, mentions: Sequence[str], metadata: Mapping[str, str]) -> Body:
     # In a set order, so that the same metadata is the same body.
-    return Body(content, content_type, 0, tuple(mentions), tuple(sorted(metadata.items())))
+    return Body(content, content_type, 0, tuple(mentions), tuple(sorted(metadata.items())) if metadata else ())

@@ -175,6 +175,8 @@ def check_body(body: Body) -> None:
     """Raises Invalid where the mentions are no users, or the metadata is too large."""
     for user in body.mentions:
         check_user(user, "mentions")
+    if not body.metadata:
+        return
     size = sum(len(name.encode()) + len(value.encode()) for name, value in body.metadata)
     if size > _MAX_METADATA_BYTES:
         raise Invalid(f"metadata has at most {_MAX_METADATA_BYTES} bytes", field="metadata")
