@@ -111,7 +111,8 @@ async def opened(
     cursors = Cursors(cursor_secret(engines.data / "keys"), clock, config.cursor_seconds)
     shards = event_log.partitions(LEDGER)
     division = Partitions(mesh.hosts, SERVICE, lambda: mesh.member_id, shards)
-    rules = ModelLimits(config.rows_in_memory, config.region, config.retention_seconds)
+    by_tenant = config.retention_seconds_by_tenant
+    rules = ModelLimits(config.rows_in_memory, config.region, config.retention_seconds, by_tenant)
     limits = UserLimits(config, clock)
     entries = RecentEntries(EntryCodec())
     async with (

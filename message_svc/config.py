@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+
+TenantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,64}$")]
+RetentionSeconds = Annotated[int, Field(ge=0, le=315_360_000)]
 
 
 class Config(BaseModel):
@@ -89,6 +95,10 @@ class Config(BaseModel):
         description="After how many seconds messages disappear in a new conversation, until that is changed there; "
         "conversations that exist keep theirs. 0: they stay.",
     )
+    retention_seconds_by_tenant: dict[TenantId, RetentionSeconds] = Field(
+        default={},
+        description='The same for tenants that have a time of their own, for example `{"acme": 86400}`; 0: they stay.',
+    )
     retention_check_seconds: float = Field(
         default=1.0, gt=0, le=3_600, description="How often conversations with messages to disappear are looked for."
     )
@@ -102,3 +112,18 @@ class Config(BaseModel):
     retention_pause_seconds: float = Field(
         default=1.0, gt=0, le=3_600, description="How often old records of the event log are looked for."
     )
+
+    @field_validator("retention_seconds_by_tenant", mode="before")
+    @classmethod
+    def _read_json(cls, value: Any) -> Any:
+        """A variable has the object as JSON."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value) if value.strip() else {}
+        except ValueError:
+            raise ValueError("this is no JSON object of seconds by tenant") from None
+
+    @field_serializer("retention_seconds_by_tenant")
+    def _as_json(self, value: dict[str, int]) -> str:
+        return json.dumps(value)

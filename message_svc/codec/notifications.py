@@ -10,7 +10,7 @@ from plaudit.event.v1 import notification_events_pb2 as pb
 def notification_to_pb(notification: Notification, sender_name: str) -> bytes:
     """The record of a notification; see `notifications.publisher.Encode`."""
     message, recipient, reason, unread = notification
-    (tenant, conversation_id), kind, name, item = message
+    (tenant, conversation_id), kind, name, item, _ = message
     return pb.OfflineNotification(
         recipient_id=recipient,
         sender_name=sender_name,

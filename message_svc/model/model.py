@@ -59,11 +59,13 @@ OnEntry = Callable[[Sequence[ConversationChange]], None]
 
 
 class ModelLimits(NamedTuple):
-    """Settings of decisions. `weight`: rows in memory; `retention_seconds`: of new conversations, 0: messages stay."""
+    """Settings of decisions. `weight`: rows in memory; `retention_seconds`: of new conversations, 0: messages stay;
+    `retention_seconds_by_tenant`: the same of tenants that have a setting of their own."""
 
     weight: int = 400_000
     region: str = ""
     retention_seconds: int = 0
+    retention_seconds_by_tenant: Mapping[str, int] = {}
 
 
 class MessageDecision(NamedTuple):
@@ -175,7 +177,8 @@ class MessageModel:
                 # Moved to the end: the last to be evicted.
                 state = states[key] = states.pop(key)
                 rules = self._rules
-                decisions[key] = (state, ConversationDecision(state, rules.region, rules.retention_seconds))
+                retention = rules.retention_seconds_by_tenant.get(key[0], rules.retention_seconds)
+                decisions[key] = (state, ConversationDecision(state, rules.region, retention))
             answer, is_stored = decisions[key][1].decide(command, now)
             answers.append(answer)
             certain &= is_stored

@@ -28,6 +28,8 @@ GROUP = "offline-notifications"
 _RECORDS_AT_ONCE = 512
 # Records that come within this time are decided about together: once for each conversation and member.
 _GATHER_SECONDS = 0.2
+# After this time a message that is read now is decided about by the tables.
+_LATE_SECONDS = 2.0
 # Members who are decided about together, with one request for their sessions.
 _MEMBERS_AT_ONCE = 1_000
 Decode = Callable[[bytes], Sequence[ConversationChange]]
@@ -58,7 +60,7 @@ class _NewMessages(NamedTuple):
 
 
 def _messages_in(changes: Sequence[tuple[int, ConversationChange]]) -> Sequence[_NewMessages]:
-    """The new messages of each conversation that are not deleted again."""
+    """The new messages of each conversation that are neither deleted again nor hidden, with the last head."""
     found: dict[TargetKey, _NewMessages] = {}
     for position, (key, head, items, *_) in changes:
         for item in items:
@@ -69,6 +71,9 @@ def _messages_in(changes: Sequence[tuple[int, ConversationChange]]) -> Sequence[
             elif item.type is ItemType.DELETE and key in found:
                 messages = found[key].messages
                 messages[:] = [each for each in messages if each.item.seq != item.subject]
+        if key in found:
+            messages = found[key].messages
+            messages[:] = [message_of(key, head, each.item) for each in messages if each.item.seq >= head.visible_from]
     return [new for new in found.values() if new.messages]
 
 
@@ -200,10 +205,7 @@ class Consumer:
         if not undecided:
             return
         absent = await self._sessions.absent({each.user_key for each in undecided})
-        next_times = [
-            self._publisher.next_time(each.message.key, each.member.user) if each.user_key in absent else None
-            for each in undecided
-        ]
+        next_times = [self._next_time(each, now_ms) if each.user_key in absent else None for each in undecided]
         await self._publisher.publish(
             [
                 notification(each.message, each.member, Decision.NO_SESSION)
@@ -216,6 +218,17 @@ class Consumer:
                 await self._timers.add_connected(each.message, each.member.user, each.position)
             elif time > 0:
                 await self._timers.add_absent(each.message, each.member.user, each.position, time)
+
+    def _next_time(self, candidate: _Candidate, now_ms: int) -> float:
+        """From when on an absent member may be notified, by the monotonic clock; 0: now.
+
+        What was sent long ago may be deleted, hidden or muted by entries that are not read yet: the timers decide, by
+        the tables.
+        """
+        message = candidate.message
+        time = self._publisher.next_time(message.key, candidate.member.user)
+        is_late = now_ms - message.item.time_ms > _LATE_SECONDS * 1000
+        return max(time, self._clock.monotonic()) if is_late else time
 
     def _gap(self, why: str) -> None:
         log.warning("entries are missing on the log", partition=self._partition, position=self.position, reason=why)

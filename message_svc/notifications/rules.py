@@ -32,6 +32,8 @@ class Decision(Enum):
     READ = "read"
     DELIVERED = "delivered"
     DELETED = "deleted"
+    # The message has disappeared: the time for which the conversation keeps messages is over.
+    EXPIRED = "expired"
     MUTED = "muted"
     # In a channel, only those are notified whom the message mentions.
     NOT_MENTIONED = "not_mentioned"
@@ -43,12 +45,14 @@ NOTIFIED = (Decision.NO_SESSION, Decision.NOT_ACKED)
 
 
 class Message(NamedTuple):
-    """A message of a conversation; its item has a body. `name`: of the conversation."""
+    """A message of a conversation; its item has a body. `name`: of the conversation; `expire_ms`: when the message
+    disappears, milliseconds since 1970; 0: never."""
 
     key: TargetKey
     kind: Kind
     name: str
     item: Item
+    expire_ms: int = 0
 
     def mentions(self, user: str) -> bool:
         """Whether it mentions the user."""
@@ -71,7 +75,8 @@ class Notification(NamedTuple):
 
 def message_of(key: TargetKey, head: Head, item: Item) -> Message:
     """The message that an item is."""
-    return Message(key, head.kind, head.name, item)
+    expire_ms = item.time_ms + head.retention_seconds * 1_000 if head.retention_seconds else 0
+    return Message(key, head.kind, head.name, item, expire_ms)
 
 
 class MessagesByMember:
@@ -113,6 +118,8 @@ def decide(message: Message, member: Member, now_ms: int, *, is_connected: bool,
     seq, is_mentioned = message.item.seq, message.mentions(member.user)
     if member.role is Role.NONE or member.joined_seq > seq:
         return Decision.NO_MEMBER
+    if 0 < message.expire_ms <= now_ms:
+        return Decision.EXPIRED
     if member.read_seq >= seq:
         return Decision.READ
     if member.delivered_seq >= seq:

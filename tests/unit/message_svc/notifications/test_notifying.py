@@ -147,9 +147,10 @@ async def test_after_a_crash_waits_begin_again_and_end_at_their_time(on: Notifyi
     await on.pass_time(5.0)
     on.start(saved)
     await on.read_all()
+    await on.pass_time(0.6)  # of a late message the tables decide
     # At least once: the repeated record has the key of the first one.
     assert [one.idempotency_key for one in await on.records()] == [one.idempotency_key for one in first]
-    await on.pass_time(2.0)
+    await on.pass_time(1.4)
     assert await on.published() == []
     await on.pass_time(2.0)
     assert await on.published() == [("bob", "hi", "not_acked")]

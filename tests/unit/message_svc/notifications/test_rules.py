@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from message_svc.domain import Body, Item, ItemType, Kind, Member, Role, Span
 from message_svc.notifications.rules import (
+    NOTIFIED,
     SNIPPET_CHARACTERS,
     Decision,
     Message,
@@ -119,3 +120,10 @@ def test_a_snippet_is_the_beginning_of_the_text(text: str) -> None:
 def test_content_that_is_no_text_has_no_snippet(content_type: str) -> None:
     assert snippet_of(Body("c2VjcmV0", content_type)) == ""
     assert snippet_of(None) == ""
+
+
+def test_a_message_that_has_disappeared_notifies_no_member() -> None:
+    found = message()._replace(expire_ms=NOW_MS)
+    for has_waited in (False, True):
+        assert decide(found, BOB, NOW_MS, is_connected=False, has_waited=has_waited) is Decision.EXPIRED
+        assert decide(found, BOB, NOW_MS - 1, is_connected=False, has_waited=has_waited) in NOTIFIED
