@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: fe951d9d8d6de23383e78451d74864276db450b26072ab3677d3522a662692e7
-// text: 05a5d719b546db30d626d584a48120228c200479116a557e455b3b06fbb75ee0
+// sources: bc3633b1d87f425df1dca430c72316b7d2b3f6d5c7e71375ade28e16e8ff25be
+// text: f74ae33cac0ab193069bb6b96d07e8508c6a2a38d7dc92e09f14fc211978a770
 
 // src/account.ts
 /**
@@ -1593,6 +1593,80 @@ var Directory = class {
 		return conversations$1.map(({ conversationId }) => conversationId);
 	}
 };
+// src/messages/sender.ts
+var CALL_TIMEOUT_MS = 2e4;
+var Sender = class {
+	#client;
+	#outbox;
+	#host;
+	#busy = /* @__PURE__ */ new Set();
+	constructor(client, outbox, host) {
+		this.#client = client;
+		this.#outbox = outbox;
+		this.#host = host;
+	}
+	/** Sends what is queued; returns at once. */
+	start() {
+		for (const lane of this.#outbox.lanes()) if (!this.#busy.has(lane)) this.#run(lane);
+	}
+	async #run(lane) {
+		this.#busy.add(lane);
+		let attempt = 0;
+		for (let entry = this.#outbox.head(lane); entry; entry = this.#outbox.head(lane)) try {
+			const answer = await this.#send(entry);
+			attempt = 0;
+			this.#host.onAccepted(entry, answer);
+		} catch (error) {
+			const refusal = error;
+			if (this.#client.state === "ended") break;
+			if (isTemporary(refusal)) await delay(backoffDelay(attempt++, { minimum: refusal.retryAfterMs }));
+			else this.#host.onRefused(entry, refusal);
+		}
+		this.#busy.delete(lane);
+	}
+	#send(entry) {
+		const options = { timeout: CALL_TIMEOUT_MS };
+		if (entry.action === "send") return this.#client.call("send_message", sendFields(entry), options);
+		const { conversationId: conversation_id, target: message_id, content, mentions, metadata, id: op_id } = entry;
+		const subject = {
+			conversation_id,
+			message_id,
+			op_id
+		};
+		if (entry.action === "delete") return this.#client.call("delete_message", subject, options);
+		return this.#client.call("edit_message", {
+			...subject,
+			content,
+			mentions,
+			metadata
+		}, options);
+	}
+};
+function sendFields(entry) {
+	const { id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata, forwardOf, clearDraft } = entry;
+	const place = conversationId ? { conversation_id: conversationId } : { recipient_id: recipientId };
+	if (forwardOf) return {
+		...place,
+		forward_of: forwardOf,
+		client_msg_id: id
+	};
+	return {
+		...place,
+		content,
+		content_type: contentType,
+		client_msg_id: id,
+		reply_to: replyTo,
+		mentions,
+		metadata,
+		...clearDraft ? { clear_draft: true } : {}
+	};
+}
+/** Whether another attempt may help: an entry is sent again for as long as it takes, and its id makes that safe. */
+function isTemporary({ code, reason, retryAfterMs }) {
+	if (code === "RESOURCE_EXHAUSTED") return reason === "RATE_LIMITED" || retryAfterMs > 0;
+	return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "UNAUTHENTICATED";
+}
+var delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // src/messages/drafts.ts
 var PREFIX$1 = "plaudit.draft.";
 var SAVE_DELAY_MS = 1e3;
@@ -1690,9 +1764,9 @@ var Drafts = class {
 			if (this.#unsaved.get(conversationId) === content) this.#forget(conversationId);
 			else if (this.#unsaved.has(conversationId)) this.#saveLater(conversationId);
 		} catch (error) {
-			const { code } = error;
-			if (code === "NOT_FOUND" || code === "INVALID_ARGUMENT") this.#forget(conversationId);
-			else if (this.#host.client.state !== "ended") this.#saveLater(conversationId, RETRY_MS$1);
+			if (this.#host.client.state === "ended") return;
+			if (isTemporary(error)) this.#saveLater(conversationId, RETRY_MS$1);
+			else this.#forget(conversationId);
 		} finally {
 			this.#saving.delete(conversationId);
 		}
@@ -2408,79 +2482,6 @@ var OpenConversations = class {
 		};
 	}
 };
-// src/messages/sender.ts
-var CALL_TIMEOUT_MS = 2e4;
-var Sender = class {
-	#client;
-	#outbox;
-	#host;
-	#busy = /* @__PURE__ */ new Set();
-	constructor(client, outbox, host) {
-		this.#client = client;
-		this.#outbox = outbox;
-		this.#host = host;
-	}
-	/** Sends what is queued; returns at once. */
-	start() {
-		for (const lane of this.#outbox.lanes()) if (!this.#busy.has(lane)) this.#run(lane);
-	}
-	async #run(lane) {
-		this.#busy.add(lane);
-		let attempt = 0;
-		for (let entry = this.#outbox.head(lane); entry; entry = this.#outbox.head(lane)) try {
-			const answer = await this.#send(entry);
-			attempt = 0;
-			this.#host.onAccepted(entry, answer);
-		} catch (error) {
-			const refusal = error;
-			if (this.#client.state === "ended") break;
-			if (isTemporary(refusal)) await delay(backoffDelay(attempt++, { minimum: refusal.retryAfterMs }));
-			else this.#host.onRefused(entry, refusal);
-		}
-		this.#busy.delete(lane);
-	}
-	#send(entry) {
-		const options = { timeout: CALL_TIMEOUT_MS };
-		if (entry.action === "send") return this.#client.call("send_message", sendFields(entry), options);
-		const { conversationId: conversation_id, target: message_id, content, mentions, metadata, id: op_id } = entry;
-		const subject = {
-			conversation_id,
-			message_id,
-			op_id
-		};
-		if (entry.action === "delete") return this.#client.call("delete_message", subject, options);
-		return this.#client.call("edit_message", {
-			...subject,
-			content,
-			mentions,
-			metadata
-		}, options);
-	}
-};
-function sendFields(entry) {
-	const { id, conversationId, recipientId, content, contentType, replyTo, mentions, metadata, forwardOf, clearDraft } = entry;
-	const place = conversationId ? { conversation_id: conversationId } : { recipient_id: recipientId };
-	if (forwardOf) return {
-		...place,
-		forward_of: forwardOf,
-		client_msg_id: id
-	};
-	return {
-		...place,
-		content,
-		content_type: contentType,
-		client_msg_id: id,
-		reply_to: replyTo,
-		mentions,
-		metadata,
-		...clearDraft ? { clear_draft: true } : {}
-	};
-}
-function isTemporary({ code, reason, retryAfterMs }) {
-	if (code === "RESOURCE_EXHAUSTED") return reason === "RATE_LIMITED" || retryAfterMs > 0;
-	return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "UNAUTHENTICATED";
-}
-var delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // src/messages/outgoing.ts
 var MAX_FORWARD_COUNT = 5;
 var Outgoing = class {

@@ -4,6 +4,7 @@ import type { Client } from "../client.ts";
 import type { PlauditError } from "../errors.ts";
 import type { ConversationList } from "./conversation_list.ts";
 import type { QueueStorage } from "./outbox.ts";
+import { isTemporary } from "./sender.ts";
 import type { StoredDraft } from "./wire.ts";
 import * as wire from "./wire.ts";
 
@@ -123,9 +124,9 @@ export class Drafts {
       if (this.#unsaved.get(conversationId) === content) this.#forget(conversationId);
       else if (this.#unsaved.has(conversationId)) this.#saveLater(conversationId);
     } catch (error) {
-      const { code } = error as PlauditError;
-      if (code === "NOT_FOUND" || code === "INVALID_ARGUMENT") this.#forget(conversationId);
-      else if (this.#host.client.state !== "ended") this.#saveLater(conversationId, RETRY_MS);
+      if (this.#host.client.state === "ended") return; // a later client of the same storage stores it
+      if (isTemporary(error as PlauditError)) this.#saveLater(conversationId, RETRY_MS);
+      else this.#forget(conversationId);
     } finally {
       this.#saving.delete(conversationId);
     }

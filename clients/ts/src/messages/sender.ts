@@ -70,8 +70,8 @@ function sendFields(entry: OutboxEntry): Fields {
   };
 }
 
-// Where it may help, an entry is sent again, for as long as it takes: its id makes that safe.
-function isTemporary({ code, reason, retryAfterMs }: PlauditError): boolean {
+/** Whether another attempt may help: an entry is sent again for as long as it takes, and its id makes that safe. */
+export function isTemporary({ code, reason, retryAfterMs }: PlauditError): boolean {
   if (code === "RESOURCE_EXHAUSTED") return reason === "RATE_LIMITED" || retryAfterMs > 0;
   return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "UNAUTHENTICATED";
 }

@@ -88,3 +88,15 @@ test("a draft that was not stored is kept over a reload", async () => {
   await settle();
   expect(storage.length).toBe(0);
 });
+
+test("a draft is stored again where that may help, and not where the server refuses it", async () => {
+  const socket = await withDevice();
+  rig.messenger.setDraft("c1", "See");
+  await vi.advanceTimersByTimeAsync(1_000);
+  socket.refuse("set_draft", { code: "RESOURCE_EXHAUSTED", reason: "RATE_LIMITED" });
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(stored(socket)).toEqual(["See", "See"]);
+  socket.refuse("set_draft", { code: "PERMISSION_DENIED", reason: "ADMINS_ONLY" });
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(stored(socket)).toEqual(["See", "See"]);
+});
