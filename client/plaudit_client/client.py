@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from plaudit_client import values
+from plaudit_client.account import Account
 from plaudit_client.connection import Connection
 from plaudit_client.conversations.backlog import HeldPushes
 from plaudit_client.conversations.conversations import Conversations
@@ -78,6 +79,13 @@ class Client:
     def user(self) -> str:
         """The id of the user, from the token."""
         return self._connection.welcome.user
+
+    @property
+    def account(self) -> Account:
+        """Devices that are logged in, blocked users and preferences."""
+        return Account(
+            lambda frame_type, fields: self.call(frame_type, repeat=True, wait_for_rate_limit=True, **fields)
+        )
 
     @property
     def node(self) -> str:

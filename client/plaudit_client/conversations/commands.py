@@ -38,6 +38,37 @@ class ConversationCommands:
         answer = await self._call("mark_read", fields)
         self._list.read(conversation_id, message.message_seq, int(answer.get("unread_count") or 0))
 
+    async def leave(self, conversation_id: str) -> None:
+        """Leaves a group or channel; FAILED_PRECONDITION, reason `WRONG_CONVERSATION_TYPE`: it is a direct one."""
+        await self._call("leave_conversation", {"conversation_id": conversation_id, "op_id": new_op_id()})
+        await self._directory.read(conversation_id)
+
+    async def mute(self, conversation_id: str, mute_until_ms: int) -> None:
+        """Mutes a conversation until a time in milliseconds since 1970; 0: no longer."""
+        await self._set_membership(conversation_id, mute_until_ms=mute_until_ms)
+
+    async def pin(self, conversation_id: str, pinned: bool = True) -> None:
+        """Moves a conversation to the top of the list, or back."""
+        await self._set_membership(conversation_id, pinned=pinned)
+
+    async def archive(self, conversation_id: str, archived: bool = True) -> None:
+        """Takes a conversation out of the list, until a message comes; or puts it back."""
+        await self._set_membership(conversation_id, archived=archived)
+
+    async def mark_unread(self, conversation_id: str, marked_unread: bool = True) -> None:
+        """Shows a conversation as unread until it is read, whatever is unread; or no longer."""
+        await self._set_membership(conversation_id, marked_unread=marked_unread)
+
+    async def set_draft(self, conversation_id: str, content: str) -> None:
+        """Keeps what is written and not sent for the user's other devices, see `Conversation.draft`; empty: none.
+        RESOURCE_EXHAUSTED, reason `RATE_LIMITED`: drafts are set too often."""
+        await self._call("set_draft", {"conversation_id": conversation_id, "content": content})
+        await self._directory.read(conversation_id)
+
+    async def _set_membership(self, conversation_id: str, **fields: Any) -> None:
+        await self._call("update_membership", {"conversation_id": conversation_id, **fields})
+        await self._directory.read(conversation_id)
+
     async def _create(self, frame_type: str, **fields: Any) -> str:
         created = values.one_conversation(await self._call(frame_type, fields))
         self._directory.add(created)

@@ -4,12 +4,13 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from plaudit_client.conversations.values import DELETED, EDITED, SENT, Change, Conversation
+from plaudit_client.conversations.values import CLOSED, DELETED, EDITED, SENT, Change, Conversation
 
+FORMER = "ROLE_UNSPECIFIED"
 _ROLES = {
     "CHANGE_TYPE_MEMBERS_ADDED": "ROLE_MEMBER",
-    "CHANGE_TYPE_MEMBER_REMOVED": "ROLE_UNSPECIFIED",
-    "CHANGE_TYPE_MEMBER_LEFT": "ROLE_UNSPECIFIED",
+    "CHANGE_TYPE_MEMBER_REMOVED": FORMER,
+    "CHANGE_TYPE_MEMBER_LEFT": FORMER,
 }
 
 
@@ -22,16 +23,16 @@ class ConversationList:
 
     @property
     def all(self) -> list[Conversation]:
-        """Pinned ones first, then those with the latest change."""
-        return sorted(self._all.values(), key=lambda one: (one.pinned, _time(one.update_time)), reverse=True)
+        """Those of which the user is a member and that are not archived: pinned ones first, then the latest change."""
+        return sorted(self._listed(), key=lambda one: (one.pinned, _time(one.update_time)), reverse=True)
 
     def unread(self, now_ms: int | None = None) -> int:
         """How many messages are unread in conversations that are not muted."""
         now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-        return sum(one.unread_count for one in self._all.values() if one.mute_until_ms <= now)
+        return sum(one.unread_count for one in self._listed() if one.mute_until_ms <= now)
 
     def get(self, conversation_id: str) -> Conversation | None:
-        """A conversation that is known."""
+        """A conversation that is known, also one that the user was a member of."""
         return self._all.get(conversation_id)
 
     def with_peer(self, user: str) -> Conversation | None:
@@ -60,8 +61,15 @@ class ConversationList:
         """Forgets a conversation."""
         self._all.pop(conversation_id, None)
 
+    def unseen(self, loaded: set[str]) -> list[str]:
+        """The listed conversations that are not among those of the server's list."""
+        return [one.conversation_id for one in self._listed() if one.conversation_id not in loaded]
+
     def push(self, change: Change) -> bool:
         """Applies a pushed change; False: the conversation must be read again."""
+        if change.type == CLOSED:  # the server does not show it any more
+            self.remove(change.conversation_id)
+            return True
         known = self._all.get(change.conversation_id)
         if known is None:
             return False
@@ -74,6 +82,9 @@ class ConversationList:
         self._all[change.conversation_id] = self._after(moved, change)
         # Of these a push does not have all that the list shows.
         return change.type in (SENT, EDITED, DELETED)
+
+    def _listed(self) -> list[Conversation]:
+        return [one for one in self._all.values() if one.role != FORMER and not one.archived]
 
     def _after(self, known: Conversation, change: Change) -> Conversation:
         message = change.message

@@ -13,6 +13,7 @@ from plaudit_client.conversations.backlog import HeldPushes, report_delivered
 from plaudit_client.conversations.commands import ConversationCommands
 from plaudit_client.conversations.conversation_list import ConversationList
 from plaudit_client.conversations.directory import Directory
+from plaudit_client.conversations.message_commands import MessageCommands
 from plaudit_client.conversations.outbox import Outbox
 from plaudit_client.conversations.reader import Reader
 from plaudit_client.conversations.sender import Sender
@@ -29,7 +30,7 @@ logger = logging.getLogger("plaudit_client")
 _CHANGES_PAGE = 200
 
 
-class Conversations(Sending, ConversationCommands):
+class Conversations(Sending, ConversationCommands, MessageCommands):
     """Local state of conversations that pushes keep up to date. Made by `Client.conversations`.
 
     Calls raise PlauditError. What is sent waits in an outbox while there is no connection, for as long as it takes, and
@@ -65,7 +66,7 @@ class Conversations(Sending, ConversationCommands):
 
     @property
     def all(self) -> list[Conversation]:
-        """Pinned ones first, then those with the latest change."""
+        """Those of which the user is a member and that are not archived: pinned ones first, then the latest change."""
         return self._list.all
 
     @property
@@ -79,7 +80,7 @@ class Conversations(Sending, ConversationCommands):
         return len(self._outbox)
 
     def get(self, conversation_id: str) -> Conversation | None:
-        """A conversation of the list."""
+        """A conversation that is known, also an archived one or one that the user was a member of."""
         return self._list.get(conversation_id)
 
     async def changes(self) -> AsyncIterator[Change]:
@@ -169,6 +170,8 @@ class Conversations(Sending, ConversationCommands):
         """A push of the user's topic."""
         if push.type == "messages_expired":
             self._hide_before(str(push.fields["conversation_id"]), int(push.fields["visible_from_seq"]))
+        if push.type in ("membership_changed", "draft_changed"):
+            self._directory.read_later(str(push.fields["conversation_id"]))
         change = values.pushed_change(push)
         if change is None:
             return

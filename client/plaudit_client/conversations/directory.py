@@ -30,12 +30,16 @@ class Directory:
     async def load(self) -> None:
         """Reads all pages. Raises PlauditError."""
         token, is_last = "", False
+        loaded: set[str] = set()
         while not is_last:
             answer = await self._call("list_conversations", {"page_size": _PAGE, "page_token": token})
             page, token = values.conversations(answer)
             for each in page:
                 self.add(each)
+                loaded.add(each.conversation_id)
             is_last = not token
+        for conversation_id in self._list.unseen(loaded):  # left, closed or archived meanwhile
+            self.read_later(conversation_id)
 
     async def read(self, conversation_id: str) -> Conversation:
         """Reads one conversation. Raises PlauditError."""

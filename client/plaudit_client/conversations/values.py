@@ -10,6 +10,7 @@ from plaudit_client.values import Fields, OtherPush, answer_reader
 SENT = "CHANGE_TYPE_MESSAGE_SENT"
 EDITED = "CHANGE_TYPE_MESSAGE_EDITED"
 DELETED = "CHANGE_TYPE_MESSAGE_DELETED"
+CLOSED = "CHANGE_TYPE_CONVERSATION_CLOSED"
 OF_MESSAGES = (SENT, EDITED, DELETED)
 
 
@@ -64,7 +65,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation as the user sees it. `role`: `ROLE_UNSPECIFIED` for a former member."""
+    """A conversation as the user sees it. `role`: `ROLE_UNSPECIFIED` for a former member.
+
+    `marked_unread`: the user shows it as unread, whatever is; `draft`: what is written and not sent.
+    """
 
     conversation_id: str
     type: str = ""
@@ -80,6 +84,9 @@ class Conversation:
     read_seq: int = 0
     mute_until_ms: int = 0
     pinned: bool = False
+    archived: bool = False
+    marked_unread: bool = False
+    draft: str = ""
     retention_seconds: int = 0
     visible_from_seq: int = 0
 
@@ -163,6 +170,9 @@ def conversation(fields: Fields) -> Conversation:
         read_seq=int(membership.get("read_seq") or 0),
         mute_until_ms=int(membership.get("mute_until_ms") or 0),
         pinned=bool(membership.get("pinned") or False),
+        archived=bool(membership.get("archived") or False),
+        marked_unread=bool(membership.get("marked_unread") or False),
+        draft=str(fields.get("draft") or ""),
         retention_seconds=int(fields.get("retention_seconds") or 0),
         visible_from_seq=int(fields.get("visible_from_seq") or 0),
     )
@@ -184,6 +194,12 @@ def one_conversation(fields: Fields) -> Conversation:
 def messages(fields: Fields) -> tuple[list[Message], str]:
     """The answer to `list_messages`: a page, oldest first, and the token of the one before it."""
     return [message(each) for each in fields.get("messages") or ()], str(fields.get("older_page_token") or "")
+
+
+@answer_reader
+def pinned_messages(fields: Fields) -> list[Message]:
+    """The answer to `list_pinned_messages`."""
+    return [message(each["message"]) for each in fields.get("pinned_messages") or ()]
 
 
 @answer_reader
