@@ -62,7 +62,7 @@ class Rpc:
     http_status: int = 200
     """The HTTP status of successful answers."""
     scope: str = ""
-    """The scope that the caller's token must have; empty: none."""
+    """The scope that the service looks for in the caller's token; empty: none."""
 
     def scope_among(self, scopes: Set[str]) -> str:
         """The scope that a call passes on for a token with these scopes; empty: none."""
@@ -186,7 +186,7 @@ def _read_rpc(name: str, method: MethodDescriptorProto, pool: DescriptorPool) ->
         is_idempotent=level == MethodOptions.IDEMPOTENT,
         answered_as=rule.answered_as,
         http_status=method.options.Extensions[options_pb2.http_status] or 200,
-        scope=method.options.Extensions[options_pb2.scope] if access == options_pb2.ACCESS_SCOPE else "",
+        scope=method.options.Extensions[options_pb2.scope],
     )
 
 

@@ -15,6 +15,7 @@ from kit.target import is_id
 from kit.tenant_keys import UserKey
 from message_svc.codec.responses import message_to_pb
 from message_svc.codec.times import timestamp
+from message_svc.member_views import is_archived
 from message_svc.people.conversations import BEGIN, ConversationPage, Membership, Position
 from message_svc.people.ports import Progress
 from message_svc.people.profiles import ProfilePage
@@ -99,6 +100,8 @@ def _membership(membership: Membership) -> pb.ExportedMembership:
         devices=dict(member.devices),
         pinned=member.pinned,
         draft=draft,
+        archived=is_archived(view.head, member),
+        marked_unread=member.marked_unread,
     )
     if member.mute_until_ms:
         found.mute_until.CopyFrom(timestamp(min(member.mute_until_ms, _LAST_MS)))

@@ -40,7 +40,12 @@ class Traces:
             self.messages[conversation_id] = [await self.send(person, conversation_id) for _ in range(3)]
         sent = await self.send(friend, self.group, "of a friend")
         await done(person, "POST", f"/api/v1/conversations/{self.group}/read", {"message_id": sent})
-        await done(person, "PATCH", f"/api/v1/conversations/{self.group}/membership", {"pinned": True})
+        await done(
+            person,
+            "PATCH",
+            f"/api/v1/conversations/{self.group}/membership",
+            {"pinned": True, "archived": True, "marked_unread": True},
+        )
         draft = {"content": f"writes {self.secret}"}
         for conversation_id in (self.direct, self.group, self.left):
             await done(person, "PUT", f"/api/v1/conversations/{conversation_id}/draft", draft)

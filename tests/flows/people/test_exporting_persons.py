@@ -13,6 +13,8 @@ import pytest
 
 from plaudit.message.v1 import user_erasure_pb2
 from plaudit.message.v1 import user_service_pb2_grpc as pb_grpc
+from tests.flows.clients import new_user
+from tests.flows.messages.test_chat_seed_requests import Api
 from tests.flows.people.persons import Traces, done, exported
 from tests.running import Stack
 
@@ -39,6 +41,8 @@ async def test_a_person_exports_itself_page_by_page(traces: Traces) -> None:
     sent = [record for record in records if kind_of(record) == "Message"]
     assert {record["message_id"] for record in sent} == {each for some in traces.messages.values() for each in some}
     assert all(traces.secret in record["content"] for record in sent)
+    (group,) = [record for record in records if record.get("name") == "Team" and record.get("pinned")]
+    assert (group["archived"], group["marked_unread"], traces.secret in group["draft"]) == (True, True, True)
     left = next(
         record for record in records if record.get("conversation_id") == traces.left and "visible_seqs" in record
     )
@@ -47,8 +51,13 @@ async def test_a_person_exports_itself_page_by_page(traces: Traces) -> None:
 
 
 async def test_others_export_a_person_only_with_the_scope(shared_stack: Stack, traces: Traces) -> None:
-    status, answer = await traces.friend.ask("GET", f"/api/v1/export?user={traces.person.user}")
+    path = f"/api/v1/export?user={traces.person.user}"
+    status, answer = await traces.friend.ask("GET", path)
     assert (status, answer["code"]) == (403, 7)
+    async with aiohttp.ClientSession() as http:
+        status, answer = await Api(shared_stack, http, new_user("officer"), "export").ask("GET", path)
+        kinds = [kind_of(record) for record in answer["records"]]
+        assert (status, "Message" in kinds) == (200, True)
     async with grpc.aio.insecure_channel(shared_stack.grpc_address) as channel:
         stub: Any = pb_grpc.UserServiceStub(channel)
         for scopes, tenant, expected in (

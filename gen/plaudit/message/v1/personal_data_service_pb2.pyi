@@ -279,6 +279,8 @@ class ExportedMembership(_message.Message):
     MUTE_UNTIL_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
     DRAFT_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
+    MARKED_UNREAD_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation."""
     type: _conversation_pb2.ConversationType.ValueType
@@ -297,6 +299,10 @@ class ExportedMembership(_message.Message):
     """Whether it is pinned."""
     draft: _builtins.str
     """What the person has written there and not sent; empty: nothing."""
+    archived: _builtins.bool
+    """Whether it is archived."""
+    marked_unread: _builtins.bool
+    """Whether it is marked as unread."""
     @_builtins.property
     def visible_seqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The ranges of numbers that the person may see: the first and the last of each; a last one of 0: no end."""
@@ -324,10 +330,12 @@ class ExportedMembership(_message.Message):
         mute_until: _timestamp_pb2.Timestamp | None = ...,
         pinned: _builtins.bool = ...,
         draft: _builtins.str = ...,
+        archived: _builtins.bool = ...,
+        marked_unread: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["mute_until", b"mute_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "delivered_seq", b"delivered_seq", "devices", b"devices", "draft", b"draft", "mute_until", b"mute_until", "name", b"name", "pinned", b"pinned", "read_seq", b"read_seq", "role", b"role", "shown_read_seq", b"shown_read_seq", "type", b"type", "visible_seqs", b"visible_seqs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "conversation_id", b"conversation_id", "delivered_seq", b"delivered_seq", "devices", b"devices", "draft", b"draft", "marked_unread", b"marked_unread", "mute_until", b"mute_until", "name", b"name", "pinned", b"pinned", "read_seq", b"read_seq", "role", b"role", "shown_read_seq", b"shown_read_seq", "type", b"type", "visible_seqs", b"visible_seqs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

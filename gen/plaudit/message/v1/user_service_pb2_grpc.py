@@ -282,7 +282,7 @@ class UserServiceServicer:
     def ExportPerson(self, request, context):
         """Exports what all services keep of a person, page by page.
 
-        A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant over gRPC,
+        A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant,
         that of a service with the scope `tenants` also those of other tenants; others get `PERMISSION_DENIED`. Read until
         `next_page_token` is empty. What changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
         """

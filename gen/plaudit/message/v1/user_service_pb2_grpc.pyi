@@ -152,7 +152,7 @@ class UserServiceStub:
     ExportPerson: _grpc.UnaryUnaryMultiCallable[_user_erasure_pb2.ExportPersonRequest, _user_erasure_pb2.ExportPersonResponse]
     """Exports what all services keep of a person, page by page.
 
-    A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant over gRPC,
+    A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant,
     that of a service with the scope `tenants` also those of other tenants; others get `PERMISSION_DENIED`. Read until
     `next_page_token` is empty. What changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
     """
@@ -244,7 +244,7 @@ class UserServiceAsyncStub(UserServiceStub):
     ExportPerson: _aio.UnaryUnaryMultiCallable[_user_erasure_pb2.ExportPersonRequest, _user_erasure_pb2.ExportPersonResponse]  # type: ignore[assignment]
     """Exports what all services keep of a person, page by page.
 
-    A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant over gRPC,
+    A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant,
     that of a service with the scope `tenants` also those of other tenants; others get `PERMISSION_DENIED`. Read until
     `next_page_token` is empty. What changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
     """
@@ -429,7 +429,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_erasure_pb2.ExportPersonResponse, _abc.Awaitable[_user_erasure_pb2.ExportPersonResponse]]:
         """Exports what all services keep of a person, page by page.
 
-        A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant over gRPC,
+        A user exports itself. A token with the scope `export`, of a user or of a service, exports any user of its tenant,
         that of a service with the scope `tenants` also those of other tenants; others get `PERMISSION_DENIED`. Read until
         `next_page_token` is empty. What changes meanwhile is there as before or as after. Page tokens are as in `SearchUsers`.
         """
