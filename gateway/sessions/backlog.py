@@ -53,7 +53,7 @@ class Backlogs:
         session = connection.session
         # Everything that is not in what is read from now on is pushed.
         await self._durable.wait_until_confirmed(session.tenant, [session.own_topic])
-        sent: dict[str, int] = {}
+        conversations: set[str] = set()
         incomplete: dict[str, None] = {}
         messages, token = 0, ""
         while self._is_open(connection) and not session.closed:
@@ -65,13 +65,13 @@ class Backlogs:
                 return
             incomplete.update(dict.fromkeys(page.incomplete))
             messages += len(page.messages)
-            sent.update((conversation_id, seq) for conversation_id, seq, _ in page.messages)
+            conversations.update(conversation_id for conversation_id, _, _ in page.messages)
             connection.push_backlog(page.messages, page.incomplete)
             token = page.next_token
             if not token:
                 named = list(incomplete)[:_MAX_NAMED]
-                done = self._session_frames.backlog_done(len(sent), messages, named)
-                connection.end_backlog(connection.frames.notice("backlog_done", done), sent)
+                done = self._session_frames.backlog_done(len(conversations), messages, named)
+                connection.end_backlog(connection.frames.notice("backlog_done", done))
                 return
             await connection.writable()
 

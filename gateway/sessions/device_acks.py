@@ -77,12 +77,14 @@ class DeviceAcks:
             log.warning("acks of devices are not recorded", devices=len(report))
 
 
-class BacklogAcks:
-    """The messages of a backlog that a device has not acknowledged: the last of each run of a conversation."""
+class SentBacklog:
+    """The messages of a backlog: which a device has not acknowledged, and which fan-out may push once more."""
 
-    __slots__ = ("_runs", "incomplete")
+    __slots__ = ("_last", "_runs", "incomplete")
 
     def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        # The last message of each run of a conversation.
         self._runs: deque[tuple[int, str, int]] = deque()
         self.incomplete: set[str] = set()
         """Conversations in which acks do not count, because the device was not sent all that it lacks."""
@@ -92,6 +94,18 @@ class BacklogAcks:
         if len(self._runs) >= _MAX_RUNS and self._runs[-1][1] == conversation_id:
             self._runs.pop()
         self._runs.append((seq, conversation_id, message_seq))
+        self._last[conversation_id] = message_seq
+
+    def has(self, delivery: Delivery) -> bool:
+        """Whether a push is a message of the backlog, which was stored before it was read and published after it."""
+        last = self._last.get(delivery.order_key)
+        if last is None or delivery.type != NEW_MESSAGE:
+            return False
+        if delivery.version <= last:
+            return True
+        # The pushes of a conversation come in order.
+        del self._last[delivery.order_key]
+        return False
 
     def acknowledge(self, seq: int, cursors: dict[str, int]) -> dict[str, int]:
         """The last messages that an ack up to `seq` counts for; `cursors`: those of other pushes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway import metrics
@@ -12,7 +12,7 @@ from gateway.contracts.close_codes import CloseCode
 from gateway.fanout.delivery import Delivery
 from gateway.fanout.feed import ConflatedFeed
 from gateway.frames.frame import Frames
-from gateway.sessions.device_acks import NEW_MESSAGE, BacklogAcks, cursors_of
+from gateway.sessions.device_acks import NEW_MESSAGE, SentBacklog, cursors_of
 from gateway.sessions.effects import Effect
 from gateway.sessions.host import ConnectionHost
 from gateway.sessions.replay_buffer import ReplayBuffer
@@ -59,7 +59,7 @@ class PushSender(ABC):
         self._host = host
         self._pending: dict[ConflatedFeed, None] | None = None
         self._merged = 0
-        self._backlog: BacklogAcks | None = None
+        self._backlog: SentBacklog | None = None
         self._writable: asyncio.Future[None] | None = None
 
     @abstractmethod
@@ -91,6 +91,8 @@ class PushSender(ABC):
             self.buffered_during_resume.append(delivery.on(self.session.own_topic))
             if self.session.opened and len(self.buffered_during_resume) > self._host.config.resume.pushes:
                 self.run(self.session.end(CloseCode.SLOW_CONSUMER, "too many pushes wait for the backlog"))
+            return 0
+        if self._backlog is not None and self._backlog.has(delivery):
             return 0
         buffer, socket, sent_seq = self.replay_buffer, self.socket, self.last_sent_seq
         if buffer is None:
@@ -136,7 +138,7 @@ class PushSender(ABC):
             self.buffered_during_resume = []
         if self.replay_buffer is None:
             self.replay_buffer = self._host.new_replay_buffer()
-        self._backlog = BacklogAcks()
+        self._backlog = SentBacklog()
 
     def push_backlog(self, messages: Sequence[tuple[str, int, bytes]], incomplete: Sequence[str]) -> None:
         """Pushes messages that the device lacks: the conversation, `message_seq` and message of each, in order.
@@ -156,11 +158,8 @@ class PushSender(ABC):
         self.socket.send(b"".join(frames))
         metrics.count("deliveries", len(frames))
 
-    def end_backlog(self, done: bytes, sent: Mapping[str, int]) -> None:
-        """Writes the frame that ends the backlog, then the pushes that were held back, without those that it had.
-
-        `sent`: its last message by conversation.
-        """
+    def end_backlog(self, done: bytes) -> None:
+        """Writes the frame that ends the backlog, then the pushes that were held back."""
         held, self.buffered_during_resume = self.buffered_during_resume, None
         if held is None:
             return
@@ -169,7 +168,7 @@ class PushSender(ABC):
         for delivery in held:
             if delivery is None:
                 self.mark_gap()
-            elif delivery.type != NEW_MESSAGE or delivery.version > sent.get(delivery.order_key, 0):
+            else:
                 written += self.deliver(delivery)
         metrics.count("deliveries", written)
 
