@@ -51,6 +51,7 @@ LINES: Mapping[str, Callable[[Setup], list[Line]]] = {
     "M3": messages.group,
     "M4": history.stored,
     "M6": memory.many_idle,
+    "M7": messages.busy_group,
 }
 
 
