@@ -118,6 +118,8 @@ def _scalar(field: FieldDescriptor) -> int:
 def _text(field: FieldDescriptor) -> tuple[int, bool]:
     """The maximum bytes of a text by its rule, and whether all its characters are written unescaped."""
     rules = rules_of(field)
+    if field.type == _F.TYPE_BYTES:
+        return -(-rules.bytes.max_len // 3) * 4, True  # base64
     text = rules.repeated.items.string if field.is_repeated else rules.string
     if text.max_bytes or text.max_len:
         return text.max_bytes or text.max_len * 4, False

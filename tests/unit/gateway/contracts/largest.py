@@ -42,6 +42,8 @@ def largest(descriptor: Descriptor) -> Message:
 def _value(field: FieldDescriptor, rules: Any) -> object:
     if field.type == _F.TYPE_STRING:
         return _text(rules)
+    if field.type == _F.TYPE_BYTES:
+        return b"\xff" * int(rules.bytes.max_len)
     if field.enum_type is not None:
         return max(field.enum_type.values, key=lambda value: len(value.name)).number
     if field.type == _F.TYPE_BOOL:
@@ -55,7 +57,7 @@ def _text(rules: Any) -> str:
         return "\x01" * int(most)
     if not rules.string.pattern:
         return _LONGEST
-    for text in (_LONGEST, *("x" * length for length in (4096, 512, 256, 128, 64, 32, 16)), "+" + "9" * 15):
+    for text in (_LONGEST, *("x" * length for length in (4096, 512, 256, 128, 64, 32, 16)), "f" * 19, "+" + "9" * 15):
         if re.fullmatch(rules.string.pattern, text):
             return text
     raise AssertionError(f"no text for {rules.string.pattern}")
