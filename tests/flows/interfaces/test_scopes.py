@@ -16,6 +16,7 @@ REQUESTS = {
     "exclude_member": {"conversation_id": "conv_123", "user_id": "bob"},
     "close_conversation": {"conversation_id": "conv_123"},
     "list_audit_records": {},
+    "export_person": {"user": "bob"},
 }
 
 
