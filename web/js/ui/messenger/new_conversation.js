@@ -3,6 +3,7 @@
 import { USER_NAME } from "../../names.js";
 import { uniqueUsers } from "./people.js";
 import { avatar, h, icon } from "../dom.js";
+import { sheet } from "./sheet.js";
 import { problemText } from "./texts.js";
 
 const MAX_SUGGESTIONS = 8;
@@ -18,10 +19,8 @@ export function openNewConversation({ messenger, me, people, onopen }) {
   const nameLine = h("label", { class: "sheet-field", for: "group-name", hidden: true }, h("span", {}, "Group name"), name);
   const problem = h("p", { class: "sheet-problem", id: "to-problem", role: "alert" });
   const submit = h("button", { type: "submit", class: "primary" }, "Start");
-  const dialog = h("dialog", { class: "sheet new-conversation", "aria-labelledby": "new-title" },
+  const dialog = sheet({ title: "New conversation", name: "new-conversation" },
     h("form", { onsubmit: onSubmit },
-      h("header", { class: "sheet-head" }, h("h2", { id: "new-title" }, "New conversation"),
-        h("button", { type: "button", class: "round", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),
       h("div", { class: "sheet-field" }, h("label", { for: "to-field" }, "To"), h("div", { class: "to-line" }, chips, field)),
       h("p", { class: "muted fine", id: "to-hint" }, "One name for a direct conversation, several for a group."),
       nameLine, suggestions, problem,
@@ -37,11 +36,7 @@ export function openNewConversation({ messenger, me, people, onopen }) {
       draw();
     }
   });
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
   draw();
-  document.body.append(dialog);
-  dialog.showModal();
   field.focus();
 
   function add(user) {

@@ -1,6 +1,7 @@
 // The dialog with the keyboard shortcuts.
 
-import { h, icon } from "../dom.js";
+import { h } from "../dom.js";
+import { sheet } from "./sheet.js";
 
 const SHORTCUTS = [
   ["In the field", [
@@ -33,13 +34,7 @@ const SHORTCUTS = [
 
 /** Opens the dialog. */
 export function openShortcuts() {
-  const dialog = h("dialog", { class: "sheet shortcuts", "aria-labelledby": "shortcuts-title" },
-    h("header", { class: "sheet-head" }, h("h2", { id: "shortcuts-title" }, "Keyboard"),
-      h("button", { type: "button", class: "round", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),
+  sheet({ title: "Keyboard", name: "shortcuts" },
     ...SHORTCUTS.map(([title, lines]) => h("section", {}, h("h3", {}, title),
       h("dl", {}, ...lines.map(([keys, does]) => h("div", {}, h("dt", {}, ...keys.split(" ").map((key) => (key === "+" ? " + " : h("kbd", {}, key)))), h("dd", {}, does)))))));
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }
