@@ -14,7 +14,7 @@ from kit.event_log.ports import Log, Record
 from kit.ledger.entry import Arrival, EntrySequence, parse_name
 from kit.ledger.errors import NewerFormat
 from kit.tenant_keys import TargetKey, UserKey
-from message_svc.domain import ConversationChange, ItemType, Kind, Member
+from message_svc.domain import ConversationChange, Item, ItemType, Kind, Member
 from message_svc.metrics import NOTIFICATION_DECISIONS, NOTIFICATION_GAPS
 from message_svc.notifications.ack_timers import AckTimers
 from message_svc.notifications.members import RecentMembers
@@ -51,30 +51,34 @@ class _Candidate(NamedTuple):
 class _NewMessages(NamedTuple):
     """New messages of one conversation in order, at least one, and the position of the first entry with them.
 
-    `members_epoch`: of the last entry.
+    `members_epoch`: of the last of these entries.
     """
 
-    messages: list[Message]
+    messages: Sequence[Message]
     position: int
     members_epoch: int
 
 
 def _messages_in(changes: Sequence[tuple[int, ConversationChange]]) -> Sequence[_NewMessages]:
     """The new messages of each conversation that are neither deleted again nor hidden, with the last head."""
-    found: dict[TargetKey, _NewMessages] = {}
+    heads = {key: head for _, (key, head, *_) in changes}
+    sent: dict[TargetKey, dict[int, Item]] = {}
+    entries: dict[TargetKey, tuple[int, int]] = {}
     for position, (key, head, items, *_) in changes:
         for item in items:
             if item.type is ItemType.MESSAGE:
-                new = found.get(key) or _NewMessages([], position, 0)
-                new.messages.append(message_of(key, head, item))
-                found[key] = new._replace(members_epoch=head.members_epoch)
-            elif item.type is ItemType.DELETE and key in found:
-                messages = found[key].messages
-                messages[:] = [each for each in messages if each.item.seq != item.subject]
-        if key in found:
-            messages = found[key].messages
-            messages[:] = [message_of(key, head, each.item) for each in messages if each.item.seq >= head.visible_from]
-    return [new for new in found.values() if new.messages]
+                sent.setdefault(key, {})[item.seq] = item
+                first, _ = entries.get(key, (position, 0))
+                entries[key] = first, head.members_epoch
+            elif item.type is ItemType.DELETE and key in sent:
+                sent[key].pop(item.subject, None)
+    found: list[_NewMessages] = []
+    for key, (first, members_epoch) in entries.items():
+        head = heads[key]
+        messages = [message_of(key, head, item) for item in sent[key].values() if item.seq >= head.visible_from]
+        if messages:
+            found.append(_NewMessages(messages, first, members_epoch))
+    return found
 
 
 class Consumer:
