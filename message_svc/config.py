@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
+from kit.json_settings import from_json
+
 TenantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~-]{1,64}$")]
 RetentionSeconds = Annotated[int, Field(ge=0, le=315_360_000)]
 
@@ -116,13 +118,8 @@ class Config(BaseModel):
     @field_validator("retention_seconds_by_tenant", mode="before")
     @classmethod
     def _read_json(cls, value: Any) -> Any:
-        """A variable has the object as JSON."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value) if value.strip() else {}
-        except ValueError:
-            raise ValueError("this is no JSON object of seconds by tenant") from None
+        found = from_json(value, "JSON object of seconds by tenant")
+        return {} if found is None else found
 
     @field_serializer("retention_seconds_by_tenant")
     def _as_json(self, value: dict[str, int]) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from kit.auth import jwks
 from kit.auth.tokens import ISSUER, NODE, USER_SCOPES
+from kit.json_settings import from_json
 
 SECRET_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
 _JWKS_DEFAULT = ("RS256", "ES256", "EdDSA")
@@ -130,12 +131,8 @@ class IdentitySettings(BaseModel):
     @field_validator("issuers", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value) if value.strip() else ()
-        except ValueError:
-            raise ValueError("this is no JSON list of issuers") from None
+        found = from_json(value, "JSON list of issuers")
+        return () if found is None else found
 
     @field_validator("issuers")
     @classmethod
