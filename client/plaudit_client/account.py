@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from plaudit_client.paging import pages
+
 Fields = Mapping[str, Any]
 _PAGE = 500
 
@@ -16,7 +18,8 @@ class Account:
 
     async def log_out(self, device: str) -> int:
         """Ends the sessions of a device; returns how many. A client of that device ends with UNAUTHENTICATED, reason
-        `ENDED`, and does not connect again. Tokens stay valid."""
+        `ENDED`, and does not connect again. The tokens that the device has
+        open no session any more."""
         return int((await self._call("end_sessions", {"device_id": device})).get("ended") or 0)
 
     async def log_out_others(self, this_device: str) -> int:
@@ -33,14 +36,11 @@ class Account:
 
     async def blocked(self) -> list[str]:
         """The ids of the blocked users, in order."""
-        found: list[str] = []
-        token, is_last = "", False
-        while not is_last:
-            answer = await self._call("list_blocked_users", {"page_size": _PAGE, "page_token": token})
-            found += [str(each["user_id"]) for each in answer.get("blocked_users") or ()]
-            token = str(answer.get("next_page_token") or "")
-            is_last = not token
-        return found
+        return [
+            str(each["user_id"])
+            async for answer in pages(self._call, "list_blocked_users", _PAGE)
+            for each in answer.get("blocked_users") or ()
+        ]
 
     async def preferences(self) -> dict[str, Any]:
         """The preferences by their names: `who_may_write`, `who_may_add`, `last_seen` (an audience, for example

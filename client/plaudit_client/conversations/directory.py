@@ -9,6 +9,7 @@ from plaudit_client.conversations import values
 from plaudit_client.conversations.conversation_list import ConversationList
 from plaudit_client.conversations.values import Conversation
 from plaudit_client.errors import PlauditError
+from plaudit_client.paging import pages
 
 logger = logging.getLogger("plaudit_client")
 
@@ -29,15 +30,11 @@ class Directory:
 
     async def load(self) -> None:
         """Reads all pages. Raises PlauditError."""
-        token, is_last = "", False
         loaded: set[str] = set()
-        while not is_last:
-            answer = await self._call("list_conversations", {"page_size": _PAGE, "page_token": token})
-            page, token = values.conversations(answer)
-            for each in page:
+        async for answer in pages(self._call, "list_conversations", _PAGE):
+            for each in values.conversations(answer):
                 self.add(each)
                 loaded.add(each.conversation_id)
-            is_last = not token
         for conversation_id in self._list.unseen(loaded):  # left, closed or archived meanwhile
             self.read_later(conversation_id)
 

@@ -179,9 +179,9 @@ def conversation(fields: Fields) -> Conversation:
 
 
 @answer_reader
-def conversations(fields: Fields) -> tuple[list[Conversation], str]:
-    """The answer to `list_conversations`: a page, and the token of the next one."""
-    return [conversation(each) for each in fields.get("conversations") or ()], str(fields.get("next_page_token") or "")
+def conversations(fields: Fields) -> list[Conversation]:
+    """The answer to `list_conversations`: a page."""
+    return [conversation(each) for each in fields.get("conversations") or ()]
 
 
 @answer_reader
