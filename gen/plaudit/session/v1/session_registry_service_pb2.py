@@ -25,10 +25,12 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
+from plaudit.session.v1 import attachments_pb2 as plaudit_dot_session_dot_v1_dot_attachments__pb2
 from plaudit.session.v1 import session_pb2 as plaudit_dot_session_dot_v1_dot_session__pb2
 
+from plaudit.session.v1.attachments_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1plaudit/session/v1/session_registry_service.proto\x12\x12plaudit.session.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/protobuf/any.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a plaudit/session/v1/session.proto\"\xdc\x02\n\rAttachRequest\x12,\n\x04node\x18\x01 \x01(\x0b\x32\x18.plaudit.session.v1.NodeR\x04node\x12>\n\x06opened\x18\x02 \x03(\x0b\x32\x1b.plaudit.session.v1.SessionB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x06opened\x12\'\n\x06\x63losed\x18\x03 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x90N\"\x04r\x02(@R\x06\x63losed\x12<\n\x06wanted\x18\x04 \x03(\x0b\x32\x19.plaudit.session.v1.TopicB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x06wanted\x12@\n\x08unwanted\x18\x05 \x03(\x0b\x32\x19.plaudit.session.v1.TopicB\t\xbaH\x06\x92\x01\x03\x10\x90NR\x08unwanted\x12\x18\n\x07leaving\x18\x06 \x01(\x08R\x07leaving\x12\x1a\n\x08\x63omplete\x18\x07 \x01(\x08R\x08\x63omplete\"\xad\x01\n\x0e\x41ttachResponse\x12\x14\n\x05\x65poch\x18\x01 \x01(\x03R\x05\x65poch\x12\x19\n\x08lease_ms\x18\x02 \x01(\rR\x07leaseMs\x12\x16\n\x06\x66\x65nced\x18\x03 \x03(\tR\x06\x66\x65nced\x12\x33\n\x07granted\x18\x04 \x03(\x0b\x32\x19.plaudit.session.v1.GrantR\x07granted\x12\x1d\n\nlogged_out\x18\x05 \x03(\tR\tloggedOut\"<\n\x05Grant\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\"&\n\x0cWatchRequest\x12\x16\n\x06topics\x18\x01 \x01(\x08R\x06topics\"\xa1\x01\n\rWatchResponse\x12(\n\x02up\x18\x01 \x03(\x0b\x32\x18.plaudit.session.v1.NodeR\x02up\x12\x12\n\x04\x64own\x18\x02 \x03(\tR\x04\x64own\x12:\n\tinterests\x18\x03 \x03(\x0b\x32\x1c.plaudit.session.v1.InterestR\tinterests\x12\x16\n\x06synced\x18\x04 \x01(\x08R\x06synced\"l\n\x08Interest\x12\x17\n\x07node_id\x18\x01 \x01(\tR\x06nodeId\x12/\n\x05topic\x18\x02 \x01(\x0b\x32\x19.plaudit.session.v1.TopicR\x05topic\x12\x16\n\x06wanted\x18\x03 \x01(\x08R\x06wanted\"\x80\x01\n\x12GetSessionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"o\n\x13GetSessionsResponse\x12\x37\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.plaudit.session.v1.SessionR\x08sessions\x12\x1f\n\x0b\x66rom_routes\x18\x02 \x01(\x08R\nfromRoutes\"I\n\x13ListSessionsRequest\x12\x32\n\x04user\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"p\n\x14ListSessionsResponse\x12\x37\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.plaudit.session.v1.SessionR\x08sessions\x12\x1f\n\x0b\x66rom_routes\x18\x02 \x01(\x08R\nfromRoutes\"X\n\x19\x46indConnectedUsersRequest\x12;\n\x05users\x18\x01 \x03(\x0b\x32\x18.plaudit.session.v1.UserB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x05users\"[\n\x1a\x46indConnectedUsersResponse\x12\x1c\n\tconnected\x18\x01 \x03(\x08R\tconnected\x12\x1f\n\x0b\x66rom_routes\x18\x02 \x01(\x08R\nfromRoutes\"\xac\x01\n\x15\x45xportSessionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"p\n\x16\x45xportSessionsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x01\n\x12\x45ndSessionsRequest\x12;\n\tdevice_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\x12O\n\x14\x61ll_except_device_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x11\x61llExceptDeviceId:(\xbaH%\"#\n\tdevice_id\n\x14\x61ll_except_device_id\x10\x01\"+\n\x13\x45ndSessionsResponse\x12\x14\n\x05\x65nded\x18\x01 \x01(\x05R\x05\x65nded2\xe3\x07\n\x16SessionRegistryService\x12Y\n\x06\x41ttach\x12!.plaudit.session.v1.AttachRequest\x1a\".plaudit.session.v1.AttachResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x12W\n\x05Watch\x12 .plaudit.session.v1.WatchRequest\x1a!.plaudit.session.v1.WatchResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x30\x01\x12s\n\x0bGetSessions\x12&.plaudit.session.v1.GetSessionsRequest\x1a\'.plaudit.session.v1.GetSessionsResponse\"\x13\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x08sessions\x12\x88\x01\n\x12\x46indConnectedUsers\x12-.plaudit.session.v1.FindConnectedUsersRequest\x1a..plaudit.session.v1.FindConnectedUsersResponse\"\x13\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x08sessions\x12\x8f\x01\n\x0cListSessions\x12\'.plaudit.session.v1.ListSessionsRequest\x1a(.plaudit.session.v1.ListSessionsResponse\",\x90\x02\x01\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/v1/users/{user}/sessions\x12t\n\x0e\x45xportSessions\x12).plaudit.session.v1.ExportSessionsRequest\x1a*.plaudit.session.v1.ExportSessionsResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x12\x9e\x01\n\x0b\x45ndSessions\x12&.plaudit.session.v1.EndSessionsRequest\x1a\'.plaudit.session.v1.EndSessionsResponse\">\x90\x02\x02\xaa\xed\x18\x14\n\x0c\x65nd_sessions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/sessions:end:\x01*\x1al\xe2\xed\x18h\x12,plaudit.gateway.v1.NodeService.EraseSessions\x1a\x38plaudit.session.v1.SessionRegistryService.ExportSessionsB8\n\x16\x63om.plaudit.session.v1P\x01Z\x1cplaudit/session/v1;sessionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1plaudit/session/v1/session_registry_service.proto\x12\x12plaudit.session.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/protobuf/any.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a$plaudit/session/v1/attachments.proto\x1a plaudit/session/v1/session.proto\"\x80\x01\n\x12GetSessionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"o\n\x13GetSessionsResponse\x12\x37\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.plaudit.session.v1.SessionR\x08sessions\x12\x1f\n\x0b\x66rom_routes\x18\x02 \x01(\x08R\nfromRoutes\"I\n\x13ListSessionsRequest\x12\x32\n\x04user\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"p\n\x14ListSessionsResponse\x12\x37\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.plaudit.session.v1.SessionR\x08sessions\x12\x1f\n\x0b\x66rom_routes\x18\x02 \x01(\x08R\nfromRoutes\"X\n\x19\x46indConnectedUsersRequest\x12;\n\x05users\x18\x01 \x03(\x0b\x32\x18.plaudit.session.v1.UserB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07R\x05users\"[\n\x1a\x46indConnectedUsersResponse\x12\x1c\n\tconnected\x18\x01 \x03(\x08R\tconnected\x12\x1f\n\x0b\x66rom_routes\x18\x02 \x01(\x08R\nfromRoutes\"\xac\x01\n\x15\x45xportSessionsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"p\n\x16\x45xportSessionsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x01\n\x12\x45ndSessionsRequest\x12;\n\tdevice_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x08\x64\x65viceId\x12O\n\x14\x61ll_except_device_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{0,64}$R\x11\x61llExceptDeviceId:(\xbaH%\"#\n\tdevice_id\n\x14\x61ll_except_device_id\x10\x01\"+\n\x13\x45ndSessionsResponse\x12\x14\n\x05\x65nded\x18\x01 \x01(\x05R\x05\x65nded2\xe3\x07\n\x16SessionRegistryService\x12Y\n\x06\x41ttach\x12!.plaudit.session.v1.AttachRequest\x1a\".plaudit.session.v1.AttachResponse\"\x04\xb0\xed\x18\x04(\x01\x30\x01\x12W\n\x05Watch\x12 .plaudit.session.v1.WatchRequest\x1a!.plaudit.session.v1.WatchResponse\"\x07\x90\x02\x01\xb0\xed\x18\x04\x30\x01\x12s\n\x0bGetSessions\x12&.plaudit.session.v1.GetSessionsRequest\x1a\'.plaudit.session.v1.GetSessionsResponse\"\x13\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x08sessions\x12\x88\x01\n\x12\x46indConnectedUsers\x12-.plaudit.session.v1.FindConnectedUsersRequest\x1a..plaudit.session.v1.FindConnectedUsersResponse\"\x13\x90\x02\x01\xb0\xed\x18\x03\xca\xed\x18\x08sessions\x12\x8f\x01\n\x0cListSessions\x12\'.plaudit.session.v1.ListSessionsRequest\x1a(.plaudit.session.v1.ListSessionsResponse\",\x90\x02\x01\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/v1/users/{user}/sessions\x12t\n\x0e\x45xportSessions\x12).plaudit.session.v1.ExportSessionsRequest\x1a*.plaudit.session.v1.ExportSessionsResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x12\x9e\x01\n\x0b\x45ndSessions\x12&.plaudit.session.v1.EndSessionsRequest\x1a\'.plaudit.session.v1.EndSessionsResponse\">\x90\x02\x02\xaa\xed\x18\x14\n\x0c\x65nd_sessions\x12\x04user\xb0\xed\x18\x02\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/sessions:end:\x01*\x1al\xe2\xed\x18h\x12,plaudit.gateway.v1.NodeService.EraseSessions\x1a\x38plaudit.session.v1.SessionRegistryService.ExportSessionsB8\n\x16\x63om.plaudit.session.v1P\x01Z\x1cplaudit/session/v1;sessionv1P\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +38,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'plaudit.session.v1.session_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.plaudit.session.v1P\001Z\034plaudit/session/v1;sessionv1'
-  _globals['_ATTACHREQUEST'].fields_by_name['opened']._loaded_options = None
-  _globals['_ATTACHREQUEST'].fields_by_name['opened']._serialized_options = b'\272H\006\222\001\003\020\220N'
-  _globals['_ATTACHREQUEST'].fields_by_name['closed']._loaded_options = None
-  _globals['_ATTACHREQUEST'].fields_by_name['closed']._serialized_options = b'\272H\014\222\001\t\020\220N\"\004r\002(@'
-  _globals['_ATTACHREQUEST'].fields_by_name['wanted']._loaded_options = None
-  _globals['_ATTACHREQUEST'].fields_by_name['wanted']._serialized_options = b'\272H\006\222\001\003\020\220N'
-  _globals['_ATTACHREQUEST'].fields_by_name['unwanted']._loaded_options = None
-  _globals['_ATTACHREQUEST'].fields_by_name['unwanted']._serialized_options = b'\272H\006\222\001\003\020\220N'
   _globals['_GETSESSIONSREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_GETSESSIONSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_GETSESSIONSREQUEST'].fields_by_name['user']._loaded_options = None
@@ -80,38 +74,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSIONREGISTRYSERVICE'].methods_by_name['ExportSessions']._serialized_options = b'\220\002\001\260\355\030\004\330\355\030\003'
   _globals['_SESSIONREGISTRYSERVICE'].methods_by_name['EndSessions']._loaded_options = None
   _globals['_SESSIONREGISTRYSERVICE'].methods_by_name['EndSessions']._serialized_options = b'\220\002\002\252\355\030\024\n\014end_sessions\022\004user\260\355\030\002\202\323\344\223\002\031\"\024/api/v1/sessions:end:\001*'
-  _globals['_ATTACHREQUEST']._serialized_start=196
-  _globals['_ATTACHREQUEST']._serialized_end=544
-  _globals['_ATTACHRESPONSE']._serialized_start=547
-  _globals['_ATTACHRESPONSE']._serialized_end=720
-  _globals['_GRANT']._serialized_start=722
-  _globals['_GRANT']._serialized_end=782
-  _globals['_WATCHREQUEST']._serialized_start=784
-  _globals['_WATCHREQUEST']._serialized_end=822
-  _globals['_WATCHRESPONSE']._serialized_start=825
-  _globals['_WATCHRESPONSE']._serialized_end=986
-  _globals['_INTEREST']._serialized_start=988
-  _globals['_INTEREST']._serialized_end=1096
-  _globals['_GETSESSIONSREQUEST']._serialized_start=1099
-  _globals['_GETSESSIONSREQUEST']._serialized_end=1227
-  _globals['_GETSESSIONSRESPONSE']._serialized_start=1229
-  _globals['_GETSESSIONSRESPONSE']._serialized_end=1340
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1342
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1415
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1417
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1529
-  _globals['_FINDCONNECTEDUSERSREQUEST']._serialized_start=1531
-  _globals['_FINDCONNECTEDUSERSREQUEST']._serialized_end=1619
-  _globals['_FINDCONNECTEDUSERSRESPONSE']._serialized_start=1621
-  _globals['_FINDCONNECTEDUSERSRESPONSE']._serialized_end=1712
-  _globals['_EXPORTSESSIONSREQUEST']._serialized_start=1715
-  _globals['_EXPORTSESSIONSREQUEST']._serialized_end=1887
-  _globals['_EXPORTSESSIONSRESPONSE']._serialized_start=1889
-  _globals['_EXPORTSESSIONSRESPONSE']._serialized_end=2001
-  _globals['_ENDSESSIONSREQUEST']._serialized_start=2004
-  _globals['_ENDSESSIONSREQUEST']._serialized_end=2208
-  _globals['_ENDSESSIONSRESPONSE']._serialized_start=2210
-  _globals['_ENDSESSIONSRESPONSE']._serialized_end=2253
-  _globals['_SESSIONREGISTRYSERVICE']._serialized_start=2256
-  _globals['_SESSIONREGISTRYSERVICE']._serialized_end=3251
+  _globals['_GETSESSIONSREQUEST']._serialized_start=234
+  _globals['_GETSESSIONSREQUEST']._serialized_end=362
+  _globals['_GETSESSIONSRESPONSE']._serialized_start=364
+  _globals['_GETSESSIONSRESPONSE']._serialized_end=475
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=477
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=550
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=552
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=664
+  _globals['_FINDCONNECTEDUSERSREQUEST']._serialized_start=666
+  _globals['_FINDCONNECTEDUSERSREQUEST']._serialized_end=754
+  _globals['_FINDCONNECTEDUSERSRESPONSE']._serialized_start=756
+  _globals['_FINDCONNECTEDUSERSRESPONSE']._serialized_end=847
+  _globals['_EXPORTSESSIONSREQUEST']._serialized_start=850
+  _globals['_EXPORTSESSIONSREQUEST']._serialized_end=1022
+  _globals['_EXPORTSESSIONSRESPONSE']._serialized_start=1024
+  _globals['_EXPORTSESSIONSRESPONSE']._serialized_end=1136
+  _globals['_ENDSESSIONSREQUEST']._serialized_start=1139
+  _globals['_ENDSESSIONSREQUEST']._serialized_end=1343
+  _globals['_ENDSESSIONSRESPONSE']._serialized_start=1345
+  _globals['_ENDSESSIONSRESPONSE']._serialized_end=1388
+  _globals['_SESSIONREGISTRYSERVICE']._serialized_start=1391
+  _globals['_SESSIONREGISTRYSERVICE']._serialized_end=2386
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from plaudit.session.v1 import attachments_pb2 as plaudit_dot_session_dot_v1_dot_attachments__pb2
 from plaudit.session.v1 import session_registry_service_pb2 as plaudit_dot_session_dot_v1_dot_session__registry__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -44,13 +45,13 @@ class SessionRegistryServiceStub:
         """
         self.Attach = channel.stream_stream(
                 '/plaudit.session.v1.SessionRegistryService/Attach',
-                request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.AttachRequest.SerializeToString,
-                response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.AttachResponse.FromString,
+                request_serializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.AttachRequest.SerializeToString,
+                response_deserializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.AttachResponse.FromString,
                 _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/plaudit.session.v1.SessionRegistryService/Watch',
-                request_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.WatchRequest.SerializeToString,
-                response_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.WatchResponse.FromString,
+                request_serializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.WatchRequest.SerializeToString,
+                response_deserializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.WatchResponse.FromString,
                 _registered_method=True)
         self.GetSessions = channel.unary_unary(
                 '/plaudit.session.v1.SessionRegistryService/GetSessions',
@@ -175,13 +176,13 @@ def add_SessionRegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Attach': grpc.stream_stream_rpc_method_handler(
                     servicer.Attach,
-                    request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.AttachRequest.FromString,
-                    response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.AttachResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.AttachRequest.FromString,
+                    response_serializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.AttachResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
-                    request_deserializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.WatchRequest.FromString,
-                    response_serializer=plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.WatchResponse.SerializeToString,
+                    request_deserializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.WatchRequest.FromString,
+                    response_serializer=plaudit_dot_session_dot_v1_dot_attachments__pb2.WatchResponse.SerializeToString,
             ),
             'GetSessions': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSessions,
@@ -242,8 +243,8 @@ class SessionRegistryService:
             request_iterator,
             target,
             '/plaudit.session.v1.SessionRegistryService/Attach',
-            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.AttachRequest.SerializeToString,
-            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.AttachResponse.FromString,
+            plaudit_dot_session_dot_v1_dot_attachments__pb2.AttachRequest.SerializeToString,
+            plaudit_dot_session_dot_v1_dot_attachments__pb2.AttachResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -269,8 +270,8 @@ class SessionRegistryService:
             request,
             target,
             '/plaudit.session.v1.SessionRegistryService/Watch',
-            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.WatchRequest.SerializeToString,
-            plaudit_dot_session_dot_v1_dot_session__registry__service__pb2.WatchResponse.FromString,
+            plaudit_dot_session_dot_v1_dot_attachments__pb2.WatchRequest.SerializeToString,
+            plaudit_dot_session_dot_v1_dot_attachments__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

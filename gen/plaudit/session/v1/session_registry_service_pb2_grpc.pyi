@@ -5,7 +5,14 @@ Who is connected where, and which nodes are alive."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from plaudit.session.v1 import attachments_pb2 as _attachments_pb2
 from plaudit.session.v1 import session_registry_service_pb2 as _session_registry_service_pb2
+from plaudit.session.v1.attachments_pb2 import AttachRequest as AttachRequest
+from plaudit.session.v1.attachments_pb2 import AttachResponse as AttachResponse
+from plaudit.session.v1.attachments_pb2 import Grant as Grant
+from plaudit.session.v1.attachments_pb2 import Interest as Interest
+from plaudit.session.v1.attachments_pb2 import WatchRequest as WatchRequest
+from plaudit.session.v1.attachments_pb2 import WatchResponse as WatchResponse
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -41,7 +48,7 @@ class SessionRegistryServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SessionRegistryServiceAsyncStub: ...
-    Attach: _grpc.StreamStreamMultiCallable[_session_registry_service_pb2.AttachRequest, _session_registry_service_pb2.AttachResponse]
+    Attach: _grpc.StreamStreamMultiCallable[_attachments_pb2.AttachRequest, _attachments_pb2.AttachResponse]
     """Attaches a node and keeps its lease: one stream per node.
 
     The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
@@ -52,7 +59,7 @@ class SessionRegistryServiceStub:
     `RESOURCE_EXHAUSTED`, reason `LIMIT_REACHED`. A node whose stream broke has a second to attach again; one that says
     `leaving` is gone at once, and the stream closes with `OK`.
     """
-    Watch: _grpc.UnaryStreamMultiCallable[_session_registry_service_pb2.WatchRequest, _session_registry_service_pb2.WatchResponse]
+    Watch: _grpc.UnaryStreamMultiCallable[_attachments_pb2.WatchRequest, _attachments_pb2.WatchResponse]
     """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
     Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
@@ -106,7 +113,7 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Attach: _aio.StreamStreamMultiCallable[_session_registry_service_pb2.AttachRequest, _session_registry_service_pb2.AttachResponse]  # type: ignore[assignment]
+    Attach: _aio.StreamStreamMultiCallable[_attachments_pb2.AttachRequest, _attachments_pb2.AttachResponse]  # type: ignore[assignment]
     """Attaches a node and keeps its lease: one stream per node.
 
     The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
@@ -117,7 +124,7 @@ class SessionRegistryServiceAsyncStub(SessionRegistryServiceStub):
     `RESOURCE_EXHAUSTED`, reason `LIMIT_REACHED`. A node whose stream broke has a second to attach again; one that says
     `leaving` is gone at once, and the stream closes with `OK`.
     """
-    Watch: _aio.UnaryStreamMultiCallable[_session_registry_service_pb2.WatchRequest, _session_registry_service_pb2.WatchResponse]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_attachments_pb2.WatchRequest, _attachments_pb2.WatchResponse]  # type: ignore[assignment]
     """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
     Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
@@ -172,9 +179,9 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Attach(
         self,
-        request_iterator: _MaybeAsyncIterator[_session_registry_service_pb2.AttachRequest],
+        request_iterator: _MaybeAsyncIterator[_attachments_pb2.AttachRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_session_registry_service_pb2.AttachResponse], _abc.AsyncIterator[_session_registry_service_pb2.AttachResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_attachments_pb2.AttachResponse], _abc.AsyncIterator[_attachments_pb2.AttachResponse]]:
         """Attaches a node and keeps its lease: one stream per node.
 
         The first request must carry `node`, or the stream closes with `FAILED_PRECONDITION`, reason `NOT_ATTACHED`; it and
@@ -189,9 +196,9 @@ class SessionRegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Watch(
         self,
-        request: _session_registry_service_pb2.WatchRequest,
+        request: _attachments_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_session_registry_service_pb2.WatchResponse], _abc.AsyncIterator[_session_registry_service_pb2.WatchResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_attachments_pb2.WatchResponse], _abc.AsyncIterator[_attachments_pb2.WatchResponse]]:
         """Watches nodes and topic interest: first all there is, ended by `synced`, then every change in order.
 
         Where nothing changes an empty response comes every 2 seconds: silence for longer means that the registry is gone.
