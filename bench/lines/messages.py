@@ -38,10 +38,7 @@ def latency(setup: Setup) -> list[Line]:
             # Each user begins elsewhere, so that the mix is the same at any time.
             start = user % len(turn)
             conversations.sends[user] = turn[start:] + turn[:start]
-        with members_connected(conversations, _USERS, "members") as driver:
-            send(driver, 2, _RATE / 4, 16)
-            with metered(system.server, driver) as meter:
-                report = send(driver, seconds, _RATE, 64)
+        report, meter = _open_loop(system, conversations, _USERS, _RATE, seconds)
     what = f"message due to the members' screens, p99 at {_RATE:,}/s, 80 % direct, 18 % groups of 10, 2 % of 100"
     return [_latency_line("M1", what, report, seconds, meter, Goal(100, 50, at_most=True))]
 
@@ -53,10 +50,7 @@ def busy_group(setup: Setup) -> list[Line]:
         conversations = Conversations(system)
         index = conversations.group(range(GROUP))
         conversations.sends = {user: [index] for user in range(_BUSY_CONNECTED)}
-        with members_connected(conversations, _BUSY_CONNECTED, "members") as driver:
-            send(driver, 2, _BUSY_RATE / 4, 16)
-            with metered(system.server, driver) as meter:
-                report = send(driver, seconds, _BUSY_RATE, 64)
+        report, meter = _open_loop(system, conversations, _BUSY_CONNECTED, _BUSY_RATE, seconds)
     what = f"message due to the screens of {_BUSY_CONNECTED} of {GROUP} members of one group, p99 at {_BUSY_RATE:,}/s"
     return [_latency_line("M7", what, report, seconds, meter, Goal(200, 50, at_most=True))]
 
@@ -106,6 +100,17 @@ def group(setup: Setup) -> list[Line]:
             )
     what = f"messages to a group of {GROUP} connected members at {_GROUP_RATE:.0f}/s ÷ pushes of one update (P1)"
     return [Line("M3", what, "deliveries/CPU-s", ours, reference, Goal(0.8, 0.9))]
+
+
+def _open_loop(
+    system: System, conversations: Conversations, connected: int, rate: float, seconds: float
+) -> tuple[Mapping[str, Any], Meter]:
+    """Sends at a rate, whenever the answers come; returns the driver's report and the CPU of server and driver."""
+    with members_connected(conversations, connected, "members") as driver:
+        send(driver, 2, rate / 4, 16)
+        with metered(system.server, driver) as meter:
+            report = send(driver, seconds, rate, 64)
+    return report, meter
 
 
 def _latency_line(key: str, what: str, report: Mapping[str, Any], seconds: float, meter: Meter, goal: Goal) -> Line:

@@ -40,7 +40,7 @@ test("a change while the pinned messages are read has them read once more", asyn
   expect(sent(socket, "list_pinned_messages").length - before).toBe(2);
 });
 
-test("a message is pinned, unpinned and reported by its id, and a refusal is told", async () => {
+test("a message is pinned, unpinned and reported by its id, and a refusal rejects", async () => {
   const socket = await ready();
   rig.messenger.open("c1");
   await answerLoads(socket);

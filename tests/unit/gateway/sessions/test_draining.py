@@ -1,4 +1,4 @@
-"""When clients of a drained node are told to come back."""
+"""When a node that drains tells its clients to reconnect."""
 
 from __future__ import annotations
 
