@@ -52,7 +52,7 @@ class Conversations(Sending, ConversationCommands, MessageCommands):
         self._list = ConversationList(user)
         self._outbox = Outbox(user, storage)
         self._sender = Sender(self._outbox, self._call, lambda: connection.ended, options, self._on_sent)
-        self._reader = Reader(self._fetch)
+        self._reader = Reader(self._fetch, reads_backlog=backlog is not None)
         self._has_changes = asyncio.Event()
         self._timelines: dict[str, Timeline] = {}
         self._directory = Directory(self._list, self._call, self._on_loaded)
@@ -184,6 +184,7 @@ class Conversations(Sending, ConversationCommands, MessageCommands):
 
     def on_missed(self) -> None:
         """Pushes may have been missed: loads the list again, and with it what was missed."""
+        self._reader.settle()
         if self._reload is None or self._reload.done():
             self._reload = asyncio.create_task(self._load_until_done())
 

@@ -19,6 +19,8 @@ class _Position:
     seq: int
     last_seq: int = 0
     ready: deque[Change] = field(default_factory=deque)
+    is_open: bool = False
+    """Whether the first push may say that reading begins before `seq`."""
 
     @property
     def is_behind(self) -> bool:
@@ -29,16 +31,26 @@ class _Position:
 class Reader:
     """Positions in conversations, from which changes are read."""
 
-    def __init__(self, fetch: Fetch) -> None:
-        """`fetch(conversation_id, after_seq)`: the answer of `list_changes`."""
+    def __init__(self, fetch: Fetch, *, reads_backlog: bool = False) -> None:
+        """`fetch(conversation_id, after_seq)`: the answer of `list_changes`. With `reads_backlog` all that is pushed is
+        read, also what was loaded before its push arrived."""
         self._fetch = fetch
+        self._reads_backlog = reads_backlog
         self._positions: dict[str, _Position] = {}
         self._dirty: dict[str, None] = {}  # ordered: each conversation has its turn
 
     def begin(self, conversation_id: str, seq: int, *, from_start: bool) -> None:
         """A conversation was loaded, with changes up to `seq`. Of a new one all are read, or only later ones."""
-        position = self._positions.setdefault(conversation_id, _Position(0 if from_start else seq))
+        position = self._positions.get(conversation_id)
+        if position is None:
+            is_open = self._reads_backlog and not from_start
+            position = self._positions[conversation_id] = _Position(0 if from_start else seq, is_open=is_open)
         self._expect(conversation_id, position, seq)
+
+    def settle(self) -> None:
+        """Pushes may come again from now on: none says any more that reading begins before what was loaded."""
+        for position in self._positions.values():
+            position.is_open = False
 
     def begin_before(self, conversation_id: str, first_seq: int, last_seq: int) -> None:
         """Changes were pushed before the conversation was loaded: they are read, too. Before the first `next`."""
@@ -48,6 +60,9 @@ class Reader:
     def push(self, change: Change) -> None:
         """A change was pushed; of an unknown conversation all that the user may see is read."""
         position = self._positions.setdefault(change.conversation_id, _Position(0))
+        if position.is_open:
+            position.is_open = False
+            position.seq = min(position.seq, change.message_seq - 1)
         if change.message_seq <= position.seq:
             return
         is_next = change.message_seq == position.seq + 1 and not position.is_behind
@@ -65,6 +80,7 @@ class Reader:
             position = self._positions[conversation_id]
             if not position.ready and position.is_behind:
                 changes, last_seq = await self._fetch(conversation_id, position.seq)
+                position.is_open = False
                 position.ready.extend(changes)
                 # Numbers that the answer leaves out are not for this user.
                 position.seq = changes[-1].message_seq if changes else max(last_seq, position.last_seq)

@@ -57,6 +57,35 @@ def test_pushes_in_order_are_not_fetched() -> None:
     assert server.asked == []
 
 
+def test_of_a_backlog_what_was_loaded_before_its_push_is_read_once() -> None:
+    server = Server(12)
+    reader = Reader(server.fetch, reads_backlog=True)
+    reader.begin("c1", 10, from_start=False)
+    reader.push(sent(9))
+    reader.push(sent(10))
+    assert read_all(reader) == [9, 10, 11, 12]
+    reader.push(sent(11))
+    assert read_all(reader) == []
+
+
+def test_pushes_that_come_again_after_a_break_are_not_read_again() -> None:
+    reader = Reader(Server(11).fetch, reads_backlog=True)
+    reader.begin("c1", 10, from_start=False)
+    reader.settle()
+    for seq in (9, 10, 11):
+        reader.push(sent(seq))
+    assert read_all(reader) == [11]
+
+
+def test_what_a_later_load_has_is_read_once() -> None:
+    reader = Reader(Server(12).fetch, reads_backlog=True)
+    reader.begin("c1", 10, from_start=False)
+    reader.begin("c1", 12, from_start=True)
+    assert read_all(reader) == [11, 12]
+    reader.push(sent(11))
+    assert read_all(reader) == []
+
+
 def test_a_slow_reader_keeps_a_bounded_number_and_fetches_the_rest() -> None:
     server = Server(1_000)
     reader = Reader(server.fetch)
