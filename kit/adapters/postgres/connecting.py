@@ -20,11 +20,13 @@ UNREACHABLE = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
 )
 """Errors of a server that cannot be reached, or ends connections. The last two are a server's with too many
-connections, and one that is about to stop or to start."""
+connections, and one that is about to stop or to start; asyncpg itself says `InternalClientError` where it uses a
+connection that was lost in the middle of a statement."""
 
 
 def parse_postgres(url: str) -> EngineUrl:

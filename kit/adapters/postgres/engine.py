@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -68,7 +68,8 @@ class Postgres:
         else:
             self._breaker.ok()
         finally:
-            await self._pool.release(connection, timeout=self._timeout)
+            with suppress(*UNREACHABLE):  # the pool drops a connection that is lost; the outcome is known by now
+                await self._pool.release(connection, timeout=self._timeout)
 
     def _unavailable(self, error: Exception) -> Unavailable:
         self._breaker.failed()
