@@ -48,7 +48,11 @@ MESSAGE_FAULTS = (
     ),
     _trial("F17", "two gateways claim a session", process_faults.claimed_twice),
     *(_trial("kill", f"{what} killed", process_faults.killed(service)) for what, service in _SERVICES),
-    *(_trial("kill", f"{what} killed", engine_faults.restarted(engine)) for what, engine in _ENGINES),
+    # Cassandra's restart takes half a minute to two minutes of the two cores.
+    *(
+        _trial("kill", f"{what} killed", engine_faults.restarted(engine), settle_timeout=150.0)
+        for what, engine in _ENGINES
+    ),
 )  # fmt: skip
 MESSAGES_IN_FILES = (
     _on_files("embedded:kill", "the only process killed", process_faults.killed("gateway"), EMBEDDED, direct=False),

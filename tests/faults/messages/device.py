@@ -16,6 +16,7 @@ from tests.faults.messages.operations import MessageOp
 
 _ACK_SECONDS = 0.4
 _PAGE = 200
+_LOAD_SECONDS, _LONGEST_LOAD_SECONDS = 0.05, 1.0
 
 
 class Device(SocketClient):
@@ -109,12 +110,14 @@ class Device(SocketClient):
         return True
 
     async def _load_missing(self) -> None:
+        pause = _LOAD_SECONDS
         while True:
-            await asyncio.sleep(0.05)  # the pace of the client
+            await asyncio.sleep(pause)  # the pace of the client
             for conversation in list(self._to_load):
                 with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
                     if self.ready.is_set() and await self._load(conversation):
                         self._to_load.discard(conversation)
+            pause = min(2 * pause, _LONGEST_LOAD_SECONDS) if self._to_load else _LOAD_SECONDS
 
     async def _load(self, conversation: str) -> bool:
         """Loads changes from the first that is missing; returns whether all were loaded."""
