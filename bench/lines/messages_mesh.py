@@ -23,6 +23,8 @@ _GROUP = 10
 # Messages a second, as long as they arrive in time.
 _RATES = (25, 50, 100, 200, 400, 800)
 _LIMIT_MS = 200.0
+# At the lowest rate before the first round: the compiler of an engine that has just started is at work.
+_WARM_UP_SECONDS = (5, 60, 120)
 
 
 @dataclass
@@ -65,8 +67,8 @@ class _Chat:
                 self._arrived.set()
             await member.socket.send_json({"type": "ack", "seq": frame["seq"]})
 
-    async def round(self, rate: int, seconds: float) -> float:
-        """Sends at a rate, four of five messages to direct conversations; returns the p99 from due to screen, in ms."""
+    async def round(self, rate: int, seconds: float) -> _Round:
+        """Sends at a rate, four of five messages to direct conversations."""
         self._waits, self._expected = [], 0
         self._arrived.clear()
         count = round(rate * seconds)
@@ -91,27 +93,39 @@ class _Chat:
                 await self._arrived.wait()
         except TimeoutError:
             raise BenchError(f"{len(self._waits)} of {self._expected} messages arrived at {rate}/s") from None
-        return sorted(self._waits)[int(0.99 * len(self._waits))]
+        waits = sorted(self._waits)
+        return _Round(rate, waits[len(waits) // 2], waits[int(0.99 * len(waits))])
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Messages a second, and how long they took from due to screen, in ms."""
+
+    rate: int
+    p50: float
+    p99: float
 
 
 def through_envoy(setup: Setup) -> list[Line]:
     """M1: as on one process, through Envoy and TLS on engines, at the highest rate that is in time."""
     with mesh() as running_mesh:
-        rate, p99 = asyncio.run(_highest_rate(running_mesh, setup.pick(3, 8, 20)))
-    what = f"message due to the members' screens, p99 through Envoy and TLS on engines, at {rate}/s"
-    return [Line("M1", what, "ms", [p99], goal=Goal(_LIMIT_MS, 100, at_most=True))]
+        rounds = asyncio.run(_until_late(running_mesh, setup.pick(*_WARM_UP_SECONDS), setup.pick(3, 8, 20)))
+    best = rounds[-2] if len(rounds) > 1 and rounds[-1].p99 > _LIMIT_MS else rounds[-1]
+    what = f"message due to the members' screens, p99 through Envoy and TLS on engines, at {best.rate}/s"
+    notes = [f"{done.rate}/s: p50 {done.p50:.0f}, p99 {done.p99:.0f} ms" for done in rounds]
+    return [Line("M1-MESH", what, "ms", [best.p99], goal=Goal(_LIMIT_MS, 100, at_most=True), notes=notes)]
 
 
-async def _highest_rate(running_mesh: Mesh, seconds: float) -> tuple[int, float]:
+async def _until_late(running_mesh: Mesh, warm_up: float, seconds: float) -> list[_Round]:
+    """Rounds at growing rates, up to the first in which messages are late."""
+    rounds: list[_Round] = []
     async with _chatting(running_mesh) as chat:
-        await chat.round(_RATES[0], seconds)  # engines that have just started are slow
-        best = (_RATES[0], await chat.round(_RATES[0], seconds))
-        for rate in _RATES[1:]:
-            p99 = await chat.round(rate, seconds)
-            if p99 > _LIMIT_MS:
+        await chat.round(_RATES[0], warm_up)
+        for rate in _RATES:
+            rounds.append(await chat.round(rate, seconds))
+            if rounds[-1].p99 > _LIMIT_MS:
                 break
-            best = (rate, p99)
-    return best
+    return rounds
 
 
 @asynccontextmanager
