@@ -18,7 +18,10 @@ from plaudit.message.v1 import message_service_pb2 as messages_pb
 
 _CONVERSATIONS = 1_000
 _SENDERS = 50
+# Of each conversation, of whom the first is in all of them.
+_MEMBERS = 10
 _BATCH_SECONDS = 5.0
+_IN_FLIGHT = 4
 _READS = 1_000
 _SECONDS_A_READ = 0.005
 
@@ -28,13 +31,15 @@ def stored(setup: Setup) -> list[Line]:
     messages = int(setup.pick(50_000, 1_000_000, 1_000_000))
     with plaudit() as system:
         conversations = Conversations(system)
-        indexes = [conversations.group(range(_SENDERS)) for _ in range(_CONVERSATIONS)]
-        for user in range(_SENDERS):
-            conversations.sends[user] = indexes[user:] + indexes[:user]
+        for number in range(_CONVERSATIONS):
+            members = _members(number)
+            index = conversations.group(members)
+            for user in members:
+                conversations.sends.setdefault(user, []).append(index)
         empty, sent = _file_bytes(system), 0
         with members_connected(conversations, _SENDERS, "senders", receive=False) as driver:
             while sent < messages:
-                sent += send(driver, _BATCH_SECONDS, 0, 20)["acks"]
+                sent += send(driver, _BATCH_SECONDS, 0, _IN_FLIGHT)["acks"]
         size = (_file_bytes(system) - empty) / sent
         reads = _Reads(system, conversations.ids, sent // _CONVERSATIONS)
         newest, middle, oldest = (reads.p99(partial_depth) for partial_depth in (1.0, 0.5, 0.0))
@@ -48,6 +53,11 @@ def stored(setup: Setup) -> list[Line]:
         Line("M5", "SQLite, a message of 200 bytes with its entry of the ledger", "bytes", [size],
              goal=Goal(800, 400, at_most=True)),
     ]  # fmt: skip
+
+
+def _members(number: int) -> list[int]:
+    others = _SENDERS - 1
+    return [0, *(1 + (number * (_MEMBERS - 1) + offset) % others for offset in range(_MEMBERS - 1))]
 
 
 class _Reads:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from message_svc.codec.entries import EntryCodec
 from message_svc.domain import ConversationChange
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 4 << 20
 """Of entries: some thousand messages. What is read later is decoded."""
 
 
