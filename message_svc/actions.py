@@ -190,6 +190,12 @@ class Report(NamedTuple):
     send_ms: int = 0
 
 
+class EraseReports(NamedTuple):
+    """Removes the user and its comments from reports that it has made; it need not be a member any more."""
+
+    report_ids: tuple[str, ...]
+
+
 class ResolveReport(NamedTuple):
     """Records what a moderator has decided about a report of the message `seq`."""
 
@@ -248,6 +254,7 @@ Action = (
     | PinMessage
     | UnpinMessage
     | SetDraft
+    | EraseReports
 )
 
 
@@ -280,11 +287,12 @@ ACTIONS: Sequence[type[Action]] = (
     PinMessage,
     UnpinMessage,
     SetDraft,
+    EraseReports,
 )
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
 
-_ERASING = (EraseMessages, EraseMember)
+_ERASING = (EraseMessages, EraseMember, EraseReports)
 _OF_RETENTION = (HideBefore, RecordPurge)
 WITHOUT_OP_ID = (CreateDirect, MarkDelivered, MarkRead, SetMembership, SetDraft, *_ERASING, *_OF_RETENTION)
 """Actions whose repetition changes nothing: the state alone shows that they were made."""

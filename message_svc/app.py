@@ -177,7 +177,9 @@ async def opened(
             ),
             Hosted(messages, message_service_pb2_grpc.add_MessageServiceServicer_to_server, ERRORS, messages.batches),
         ]
-        async with message_svc.people.app.opened(users, ledger, reads, mesh, cursors, clock) as person_services:
+        async with message_svc.people.app.opened(
+            users, ledger, reads, store.moderation_reads, mesh, cursors, clock
+        ) as person_services:
             yield [*person_services, *hosted]
 
 

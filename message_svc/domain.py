@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
-from message_svc.moderation_records import AuditRecord, Report, ReportResolution
+from message_svc.moderation_records import AuditRecord, Report, ReportErasure, ReportResolution
 
 # Named tuples: these are made for every command, and a frozen dataclass takes four times as long to make.
 
@@ -259,3 +259,4 @@ class ConversationChange(NamedTuple):
     reports: Sequence[Report] = ()
     resolutions: Sequence[ReportResolution] = ()
     audits: Sequence[AuditRecord] = ()
+    erased_reports: Sequence[ReportErasure] = ()

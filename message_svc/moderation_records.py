@@ -67,6 +67,13 @@ class ReportResolution(NamedTuple):
     time_ms: int
 
 
+class ReportErasure(NamedTuple):
+    """A report whose reporter is erased: it stays without the reporter and the comment."""
+
+    report_id: str
+    reporter: str
+
+
 class AuditRecord(NamedTuple):
     """An act. `seq`: of the message that it is about, 0: none; `user`: whom it concerns; `role`: the new one of that
     user, a number of `domain.Role`; `report_id` and `report_status`: of a resolved report."""

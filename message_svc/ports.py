@@ -234,6 +234,10 @@ class ModerationReads(Protocol):
         """Up to `limit` reports of a status, or of ANY, latest first, with ids below `before`; "": from the latest."""
         ...
 
+    async def reports_by(self, tenant: str, user: str, after: str, limit: int) -> Sequence[StoredReport]:
+        """Up to `limit` reports of the user, in the order of time, with ids above `after`; "": from the first one."""
+        ...
+
     async def audits(self, tenant: str, before: str, limit: int) -> Sequence[StoredAudit]:
         """Up to `limit` records, latest first, with ids below `before`; "": from the latest."""
         ...

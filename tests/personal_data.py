@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 NONE, IDS, CONTENTS, ERASED, TEMPORARY, UNUSED = "none", "ids", "contents", "erased", "temporary", "unused"
 EVIDENCE = "evidence"
 """No personal data; ids of users that stay; rows that stay without contents; rows that are deleted; what time alone
-deletes; tables of a version before; what moderators have to account for, which stays."""
+deletes; tables of a version before; what moderators have to account for, which stays without erased reporters."""
 KINDS = frozenset({NONE, IDS, CONTENTS, ERASED, TEMPORARY, UNUSED, EVIDENCE})
 _TABLE = re.compile(
     r"(?:^-- personal data: (?P<kind>\w+)(?:; exported as (?P<types>[\w, ]+))?\n)?"

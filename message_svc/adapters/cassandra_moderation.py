@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ _CQL = {
     "reports": f"{_REPORT} < ? LIMIT ?",
     # Reports of another status are filtered by the server, within the partition.
     "reports_of_status": f"{_REPORT} < ? AND status = ? LIMIT ? ALLOW FILTERING",
+    "reports_by": "SELECT report_id FROM user_reports WHERE tenant = ? AND user_id = ? AND report_id > ? LIMIT ?",
     "audits": "SELECT conversation_id, audit_id, action, actor_id, capacity, time_ms, seq, user_id, role, report_id,"
     " report_status, reason FROM audit_records WHERE tenant = ? AND day = ? AND audit_id < ? LIMIT ?",
 }
@@ -52,6 +54,12 @@ class CassandraModerationReads:
             if len(found) >= limit:
                 break
         return found
+
+    async def reports_by(self, tenant: str, user: str, after: str, limit: int) -> Sequence[StoredReport]:
+        """See `ModerationReads`."""
+        ids = await self._rows("reports_by", tenant, user, after, limit)
+        found = await asyncio.gather(*(self.report(tenant, report_id) for (report_id,) in ids))
+        return [each for each in found if each is not None]
 
     async def audits(self, tenant: str, before: str, limit: int) -> Sequence[StoredAudit]:
         """See `ModerationReads`."""

@@ -60,6 +60,11 @@ STATEMENTS = {
     "save_report": _insert("message_reports", "tenant", "day", "conversation_id", *_REPORT, "status"),
     "resolve_report": "UPDATE message_reports USING TIMESTAMP ? SET status = ?, resolver_id = ?, note = ?,"
     " resolve_ms = ? WHERE tenant = ? AND day = ? AND report_id = ?",
+    "save_user_report": _insert("user_reports", "tenant", "user_id", "report_id"),
+    "delete_user_report": "DELETE FROM user_reports USING TIMESTAMP ?"
+    " WHERE tenant = ? AND user_id = ? AND report_id = ?",
+    "erase_reporter": "UPDATE message_reports USING TIMESTAMP ? SET reporter_id = '', comment = ''"
+    " WHERE tenant = ? AND day = ? AND report_id = ?",
     "save_audit": _insert("audit_records", "tenant", "day", "conversation_id", *_AUDIT),
     "save_day": _insert("moderation_days", "tenant", "kind", "day"),
     "save_membership": _insert(
@@ -126,6 +131,12 @@ class RowWriter:
         for stamp, report in self._writes.reports:
             partition = self._day_of(stamp, REPORT, report.report_id)
             self._add(partition, "save_report", stamp, *partition, conversation_id, *report, ReportStatus.OPEN)
+            made_by = (tenant, report.reporter)
+            self._add(made_by, "save_user_report", stamp, *made_by, report.report_id)
+        for stamp, (report_id, reporter) in self._writes.erased_reports:
+            partition, made_by = (tenant, day_of(report_id) or 0), (tenant, reporter)
+            self._put(partition, "erase_reporter", packed((stamp, *partition, report_id)))
+            self._put(made_by, "delete_user_report", packed((stamp, *made_by, report_id)))
         # Several decisions about a report may have the same stamp: the last one is written.
         for stamp, decided in {each.report_id: (stamp, each) for stamp, each in self._writes.resolutions}.values():
             partition = (tenant, day_of(decided.report_id) or 0)

@@ -32,6 +32,13 @@ class MemoryModerationReads:
         ]
         return sorted(found, key=lambda each: each.report.report_id, reverse=True)[:limit]
 
+    async def reports_by(self, tenant: str, user: str, after: str, limit: int) -> Sequence[StoredReport]:
+        """See `ModerationReads`."""
+        found = [
+            each for each in self._reports(tenant) if each.report.reporter == user and each.report.report_id > after
+        ]
+        return sorted(found, key=lambda each: each.report.report_id)[:limit]
+
     async def audits(self, tenant: str, before: str, limit: int) -> Sequence[StoredAudit]:
         """See `ModerationReads`."""
         found = [

@@ -29,7 +29,7 @@ from message_svc.model.state import (
     LoadRequest,
     Writes,
 )
-from message_svc.moderation_records import AuditRecord, Report, ReportResolution
+from message_svc.moderation_records import AuditRecord, Report, ReportErasure, ReportResolution
 
 
 class Message(NamedTuple):
@@ -62,6 +62,7 @@ class MemoryTables:
         self.reports: dict[TargetKey, dict[str, Report]] = {}
         self.resolutions: dict[TargetKey, dict[str, tuple[int, ReportResolution]]] = {}
         self.audits: dict[TargetKey, dict[str, AuditRecord]] = {}
+        self._erased_reports: dict[TargetKey, set[ReportErasure]] = {}
         self._members_at_once = members_at_once
 
     async def load(self, shard: int, need: LoadRequest) -> LoadedState:
@@ -164,6 +165,11 @@ class MemoryTables:
     def _write_moderation(self, writes: ConversationWrites) -> None:
         reports = self.reports.setdefault(writes.key, {})
         reports.update((report.report_id, report) for _, report in writes.reports)
+        erased_reports = self._erased_reports.setdefault(writes.key, set())
+        erased_reports.update(erased for _, erased in writes.erased_reports)
+        for report_id, _ in erased_reports:
+            if report_id in reports:
+                reports[report_id] = reports[report_id]._replace(reporter="", comment="")
         resolutions = self.resolutions.setdefault(writes.key, {})
         for stamp, resolution in writes.resolutions:
             known = resolutions.get(resolution.report_id)

@@ -15,7 +15,7 @@ from message_svc.model.state import ConversationWrites
 from message_svc.moderation_records import ReportStatus
 from message_svc.ports import StoredAudit, StoredReport
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = Path(__file__).with_name("sqlite_moderation.sql")
 _SQL = statements(Path(__file__).with_name("sqlite_moderation_statements.sql"))
 # Above every id.
@@ -24,7 +24,11 @@ _END = "~"
 
 def adopt_moderation_schema(connection: apsw.Connection) -> None:
     """Creates the tables. Raises `kit.adapters.sqlite.file.NewerData`."""
-    adopt_schema(connection, "message_moderation", SCHEMA_VERSION, _SCHEMA)
+    adopt_schema(connection, "message_moderation", SCHEMA_VERSION, _SCHEMA, {1: _index_reporters})
+
+
+def _index_reporters(connection: apsw.Connection) -> None:
+    connection.execute("CREATE INDEX report_reporter ON report (tenant, reporter, report_id)")
 
 
 def write_moderation(connection: apsw.Connection, writes: Iterable[ConversationWrites]) -> None:
@@ -32,6 +36,7 @@ def write_moderation(connection: apsw.Connection, writes: Iterable[ConversationW
     reports: list[Any] = []
     audits: list[Any] = []
     resolutions: list[tuple[Any, ...]] = []
+    erased: list[tuple[str, str]] = []
     for each in writes:
         tenant, _ = each.key
         for _, report in each.reports:
@@ -40,10 +45,13 @@ def write_moderation(connection: apsw.Connection, writes: Iterable[ConversationW
             audits += (*each.key, *audit)
         for _, (report_id, *decided) in each.resolutions:
             resolutions.append((*decided, tenant, report_id))
+        erased += ((tenant, report_id) for _, (report_id, _) in each.erased_reports)
     in_bulk(connection, _SQL["save_reports"], 12, reports)
     in_bulk(connection, _SQL["save_audits"], 13, audits)
     for resolution in resolutions:
         connection.execute(_SQL["resolve_report"], resolution)
+    for row in erased:
+        connection.execute(_SQL["erase_reporter"], row)
 
 
 class SqliteModerationReads:
@@ -63,6 +71,10 @@ class SqliteModerationReads:
         if status is ReportStatus.ANY:
             return [stored_report_of(row) for row in self._rows("reports", tenant, before, limit)]
         return [stored_report_of(row) for row in self._rows("reports_of_status", tenant, status, before, limit)]
+
+    async def reports_by(self, tenant: str, user: str, after: str, limit: int) -> Sequence[StoredReport]:
+        """See `ModerationReads`."""
+        return [stored_report_of(row) for row in self._rows("reports_by", tenant, user, after, limit)]
 
     async def audits(self, tenant: str, before: str, limit: int) -> Sequence[StoredAudit]:
         """See `ModerationReads`."""

@@ -1,12 +1,12 @@
 -- Reports of messages, and the acts of admins and moderators. Ids are in the order of time.
 
--- personal data: evidence
+-- personal data: evidence; exported as ExportedReport
 CREATE TABLE report (
   tenant TEXT NOT NULL,
   report_id TEXT NOT NULL,
   conversation_id TEXT NOT NULL,
   seq INTEGER NOT NULL,              -- the number of the message
-  reporter TEXT NOT NULL,
+  reporter TEXT NOT NULL,            -- '': an erased person, whose comment is '', too
   sender TEXT NOT NULL,
   reason INTEGER NOT NULL,
   comment TEXT NOT NULL,
@@ -22,6 +22,7 @@ CREATE TABLE report (
 ) WITHOUT ROWID;
 
 CREATE INDEX report_status ON report (tenant, status, report_id);
+CREATE INDEX report_reporter ON report (tenant, reporter, report_id);
 
 -- personal data: evidence
 CREATE TABLE audit_record (

@@ -68,18 +68,18 @@ class SqliteTables:
         operations: list[Any] = []
         drafts: list[Any] = []
         without_draft: list[Any] = []
-        for key, _, rows, new_items, made, *_, written in writes.conversations:
-            id_ = ids[key]
-            for _, member in rows:
+        for each in writes.conversations:
+            id_ = ids[each.key]
+            for _, member in each.members:
                 if member.spans:
                     members += (id_, *member_values(member))
                 else:
                     deleted += (id_, member.user)
-            for _, item in new_items:
+            for _, item in each.items:
                 items += (id_, *item_values(item))
-            for _, operation in made:
+            for _, operation in each.operations:
                 operations += (id_, *operation)
-            for _, draft in written:
+            for _, draft in each.drafts:
                 if draft.content:
                     drafts += (draft.user, id_, draft.content, draft.time_ms)
                 else:

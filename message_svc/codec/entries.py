@@ -66,7 +66,7 @@ class EntryCodec:
                 changed.own_changes.add(user_id=user, version=head.stamp, archived=is_archived(head, members[user]))
             for user, content, time_ms, device in drafts:
                 changed.drafts.add(user_id=user, content=content, time_ms=time_ms, device_id=device, version=head.stamp)
-            add_moderation(changed, change.reports, change.resolutions, change.audits)
+            add_moderation(changed, change)
         return entry.SerializeToString()
 
     def decode(self, payload: bytes, stamp: int) -> Sequence[ConversationChange]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from message_svc.domain import ConversationChange
 from message_svc.moderation_records import (
     AuditAction,
     AuditRecord,
     Capacity,
     Report,
+    ReportErasure,
     ReportResolution,
     ReportStatus,
 )
@@ -17,12 +17,10 @@ from plaudit.event.v1 import message_events_pb2 as pb
 
 def add_moderation(
     changed: pb.ConversationChanged,
-    reports: Sequence[Report],
-    resolutions: Sequence[ReportResolution],
-    audits: Sequence[AuditRecord],
+    change: ConversationChange,
 ) -> None:
-    """Adds the rows to the change of a conversation."""
-    for report_id, seq, reporter, sender, reason, comment, content, content_type, send_ms, time_ms in reports:
+    """Adds the rows of the change of a conversation."""
+    for report_id, seq, reporter, sender, reason, comment, content, content_type, send_ms, time_ms in change.reports:
         changed.reports.add(
             report_id=report_id,
             seq=seq,
@@ -35,9 +33,9 @@ def add_moderation(
             send_ms=send_ms,
             time_ms=time_ms,
         )
-    for report_id, status, resolver, note, time_ms in resolutions:
+    for report_id, status, resolver, note, time_ms in change.resolutions:
         changed.resolutions.add(report_id=report_id, status=status, resolver_id=resolver, note=note, time_ms=time_ms)
-    for record in audits:
+    for record in change.audits:
         changed.audits.add(
             audit_id=record.audit_id,
             action=record.action,
@@ -51,11 +49,13 @@ def add_moderation(
             report_status=record.report_status,
             reason=record.reason,
         )
+    for report_id, reporter in change.erased_reports:
+        changed.erased_reports.add(report_id=report_id, reporter_id=reporter)
 
 
 def moderation_from_pb(
     row: pb.ConversationChanged,
-) -> tuple[list[Report], list[ReportResolution], list[AuditRecord]]:
+) -> tuple[list[Report], list[ReportResolution], list[AuditRecord], list[ReportErasure]]:
     """The rows of the change of a conversation; raises ValueError where a number is unknown."""
     reports = [
         Report(
@@ -92,4 +92,5 @@ def moderation_from_pb(
         )
         for each in row.audits
     ]
-    return reports, resolutions, audits
+    erased = [ReportErasure(each.report_id, each.reporter_id) for each in row.erased_reports]
+    return reports, resolutions, audits, erased

@@ -21,6 +21,7 @@ from message_svc.actions import (
     Edit,
     EraseMember,
     EraseMessages,
+    EraseReports,
     HideBefore,
     Join,
     Leave,
@@ -165,6 +166,8 @@ class ConversationDecision:
             return member_rules.create_group(draft, user, action)
         if head is not None and type(action) in _OF_SERVICE:
             return _OF_SERVICE[type(action)](draft, head, action)
+        if head is not None and isinstance(action, EraseReports):
+            return erasure_rules.erase_reports(draft, user, action)
         if head is not None and isinstance(action, OF_MODERATORS):
             return moderation_rules.moderate(draft, head, user, action)
         member = draft.member(user)

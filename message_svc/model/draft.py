@@ -27,6 +27,7 @@ from message_svc.moderation_records import (
     AuditRecord,
     Capacity,
     Report,
+    ReportErasure,
     ReportResolution,
     record_id,
 )
@@ -55,6 +56,7 @@ class Draft:
         """Its denial."""
         self.reports: list[Report] = []
         self.resolutions: list[ReportResolution] = []
+        self.erased_reports: list[ReportErasure] = []
         self._audits: list[AuditRecord] = []
         self._state = state
         self._facts: dict[int, ItemFacts | None] = {}
@@ -73,7 +75,7 @@ class Draft:
     @property
     def is_changed(self) -> bool:
         """Whether there is something to store."""
-        return bool(self.members or self.operations) or self.head is not self._state.head
+        return bool(self.members or self.operations or self.erased_reports) or self.head is not self._state.head
 
     def change(self, stamp: int, now: int) -> ConversationChange:
         """The change, of an entry with this stamp, decided at `now` (microseconds). Something was changed."""
@@ -95,6 +97,7 @@ class Draft:
             self.reports,
             self.resolutions,
             self._audits,
+            self.erased_reports,
         )
 
     def audit(self, action: AuditAction, actor: str, capacity: Capacity, **fields: Any) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from message_svc.actions import EraseMember, EraseMessages
+from message_svc.actions import EraseMember, EraseMessages, EraseReports
 from message_svc.commands import Reason, Refusal
 from message_svc.domain import DeletedBy, Head, ItemType, Kind, Member, Role, Span
 from message_svc.model.draft import UNCHANGED, Answer, Draft
 from message_svc.model.member_rules import appoint_admin
+from message_svc.moderation_records import ReportErasure
 
 
 def erase_messages(draft: Draft, head: Head, member: Member, action: EraseMessages) -> Answer:
@@ -48,6 +49,12 @@ def erase_member(draft: Draft, head: Head, member: Member, action: EraseMember) 
     draft.with_draft(member, "")
     draft.members[member.user] = _deleted(member)
     return outcome
+
+
+def erase_reports(draft: Draft, user: str, action: EraseReports) -> Answer:
+    """Removes the user, whose row may be deleted, from reports."""
+    draft.erased_reports += (ReportErasure(report_id, user) for report_id in action.report_ids)
+    return UNCHANGED
 
 
 def _may_follow(successor: Member | None, member: Member) -> bool:

@@ -16,6 +16,7 @@ from message_svc.actions import (
     Edit,
     EraseMember,
     EraseMessages,
+    EraseReports,
     ExcludeMember,
     HideBefore,
     MarkDelivered,
@@ -271,7 +272,7 @@ def users_of(command: Command) -> Sequence[str]:
         return (command.user, action.user)
     if isinstance(action, EraseMember) and action.successor:
         return (command.user, action.successor)
-    return () if isinstance(action, CreateGroup | HideBefore | RecordPurge) else (command.user,)
+    return () if isinstance(action, CreateGroup | HideBefore | RecordPurge | EraseReports) else (command.user,)
 
 
 def seqs_of(command: Command) -> Sequence[int]:

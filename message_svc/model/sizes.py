@@ -14,6 +14,7 @@ from message_svc.actions import (
     Edit,
     EraseMember,
     EraseMessages,
+    EraseReports,
     ExcludeMember,
     MarkDelivered,
     MarkRead,
@@ -79,6 +80,8 @@ def _action_bytes(command: Command) -> int:
         return MAX_SENDERS * _ID_BYTES
     if isinstance(action, EraseMessages):
         return len(action.seqs) * _ITEM_BYTES
+    if isinstance(action, EraseReports):
+        return len(action.report_ids) * 3 * _ID_BYTES
     if isinstance(action, EraseMember):
         return _ITEM_BYTES  # of the admin who follows
     if isinstance(action, Report):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from kit.tenant_keys import TargetKey
 from message_svc.domain import MAX_MEMBERS, ConversationChange, Head, Item, ItemFacts, Member, Operation, UserDraft
-from message_svc.moderation_records import AuditRecord, Report, ReportResolution
+from message_svc.moderation_records import AuditRecord, Report, ReportErasure, ReportResolution
 
 MEMBERS_AT_ONCE = MAX_MEMBERS
 """The members of a conversation with up to so many are read with its head; of a larger one those that are named."""
@@ -60,6 +60,7 @@ class ConversationWrites(NamedTuple):
     resolutions: Sequence[tuple[int, ReportResolution]] = ()
     audits: Sequence[tuple[int, AuditRecord]] = ()
     drafts: Sequence[tuple[int, UserDraft]] = ()
+    erased_reports: Sequence[tuple[int, ReportErasure]] = ()
 
 
 class Writes(NamedTuple):
@@ -90,4 +91,5 @@ def _conversation_writes(key: TargetKey, stamped: Sequence[tuple[int, Conversati
         [(stamp, resolution) for stamp, change in stamped for resolution in change.resolutions],
         [(stamp, act) for stamp, change in stamped for act in change.audits],
         list(drafts.values()),
+        [(stamp, erased) for stamp, change in stamped for erased in change.erased_reports],
     )

@@ -16,8 +16,9 @@ from message_svc.people.conversations import ConversationErasure, ConversationEx
 from message_svc.people.erasures import Erasures
 from message_svc.people.exports import Exports
 from message_svc.people.profiles import Profiles
+from message_svc.people.reports import PersonReports
 from message_svc.people.servicer import PersonalDataServicer, PersonServicer
-from message_svc.ports import ConversationLedger, ConversationReads
+from message_svc.ports import ConversationLedger, ConversationReads, ModerationReads
 from message_svc.users.app import OpenedUsers
 from plaudit.message.v1 import personal_data_service_pb2_grpc, user_service_pb2_grpc
 
@@ -27,6 +28,7 @@ async def opened(
     users: OpenedUsers,
     ledger: ConversationLedger,
     reads: ConversationReads,
+    moderation_reads: ModerationReads,
     mesh: Mesh,
     cursors: Cursors,
     clock: Clock,
@@ -36,7 +38,10 @@ async def opened(
         erasures = Erasures(users.store, erasure_parts(mesh), clock, tasks, is_shared=users.is_shared)
         person_servicer = PersonServicer(users.users, users.relations, erasures, Exports(export_parts(mesh), cursors))
         data_servicer = PersonalDataServicer(
-            ConversationErasure(ledger, reads, clock), ConversationExport(reads), Profiles(users.store, users.standings)
+            ConversationErasure(ledger, reads, clock),
+            ConversationExport(reads),
+            Profiles(users.store, users.standings),
+            PersonReports(ledger, moderation_reads),
         )
         async with background(run_with_backoff("erasures", erasures.run)):
             yield [

@@ -11,6 +11,7 @@ from kit.auth.access import ANY_TENANT
 from kit.auth.caller import Caller
 from kit.auth.cursor import InvalidCursor
 from kit.errors import AccessDenied, Invalid
+from kit.message_ids import message_id
 from kit.target import is_id
 from kit.tenant_keys import UserKey
 from message_svc.codec.responses import message_to_pb
@@ -19,6 +20,7 @@ from message_svc.member_views import is_archived
 from message_svc.people.conversations import BEGIN, ConversationPage, Membership, Position
 from message_svc.people.ports import Progress
 from message_svc.people.profiles import ProfilePage
+from message_svc.people.reports import ReportPage
 from message_svc.users.codec import blocked_user_to_pb, contact_to_pb, preferences_to_pb, user_to_pb
 from plaudit.message.v1 import personal_data_service_pb2 as pb
 from plaudit.message.v1 import user_erasure_pb2
@@ -81,6 +83,22 @@ def profile_to_pb(page: ProfilePage) -> pb.ExportProfileResponse:
         *map(blocked_user_to_pb, page.blocked),
     ]
     for record in found:
+        response.records.add().Pack(record)
+    return response
+
+
+def reports_to_pb(page: ReportPage) -> pb.ExportReportsResponse:
+    """A page of reports: what the person has said, without the message and without what moderators have decided."""
+    response = pb.ExportReportsResponse(next_page_token=page.next)
+    for conversation_id, report, _ in page.reports:
+        record = pb.ExportedReport(
+            report_id=report.report_id,
+            conversation_id=conversation_id,
+            message_id=message_id(conversation_id, report.seq),
+            reason=report.reason,  # type: ignore[arg-type]  # the same numbers
+            comment=report.comment,
+            create_time=timestamp(report.time_ms),
+        )
         response.records.add().Pack(record)
     return response
 

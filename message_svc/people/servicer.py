@@ -12,6 +12,7 @@ from message_svc.people.conversations import ConversationErasure, ConversationEx
 from message_svc.people.erasures import Erasures
 from message_svc.people.exports import Exports
 from message_svc.people.profiles import Profiles
+from message_svc.people.reports import PersonReports
 from message_svc.users.relations import Relations
 from message_svc.users.service import Users
 from message_svc.users.servicer import UserServicer
@@ -48,10 +49,13 @@ class PersonServicer(UserServicer):
 class PersonalDataServicer(personal_data_service_pb2_grpc.PersonalDataServiceServicer):
     """See the contract."""
 
-    def __init__(self, erasure: ConversationErasure, export: ConversationExport, profiles: Profiles) -> None:
+    def __init__(
+        self, erasure: ConversationErasure, export: ConversationExport, profiles: Profiles, reports: PersonReports
+    ) -> None:
         self._erasure = erasure
         self._export = export
         self._profiles = profiles
+        self._reports = reports
 
     async def EraseConversations(
         self, request: pb.EraseConversationsRequest, context: Context
@@ -75,3 +79,12 @@ class PersonalDataServicer(personal_data_service_pb2_grpc.PersonalDataServiceSer
     async def ExportProfile(self, request: pb.ExportProfileRequest, context: Context) -> pb.ExportProfileResponse:
         """See the contract."""
         return codec.profile_to_pb(await self._profiles.page((request.tenant, request.user), request.page_token))
+
+    async def EraseReports(self, request: pb.EraseReportsRequest, context: Context) -> pb.EraseReportsResponse:
+        """See the contract."""
+        erased, is_done = await self._reports.erase((request.tenant, request.user))
+        return pb.EraseReportsResponse(erased=erased, done=is_done)
+
+    async def ExportReports(self, request: pb.ExportReportsRequest, context: Context) -> pb.ExportReportsResponse:
+        """See the contract."""
+        return codec.reports_to_pb(await self._reports.page((request.tenant, request.user), request.page_token))

@@ -15,7 +15,8 @@ from tests.engines import Engines
 
 _TABLES = (
     "conversations", "messages", "deleted_messages", "conversation_names", "conversation_operations",
-    "user_conversations", "drafts", "retention_due", "message_reports", "audit_records", "moderation_days",
+    "user_conversations", "drafts", "retention_due", "message_reports", "user_reports", "audit_records",
+    "moderation_days",
 )  # fmt: skip
 
 

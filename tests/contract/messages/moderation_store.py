@@ -6,6 +6,7 @@ from message_svc.actions import (
     CloseConversation,
     Delete,
     Edit,
+    EraseReports,
     ExcludeMember,
     RemoveMessage,
     Report,
@@ -71,6 +72,37 @@ class ModerationStoreContract:
             assert [each.report.report_id for each in found] == expected
             assert await reads.reports(TENANT, status, expected[-1], 9) == []
         assert await reads.reports("other", ReportStatus.ANY, "", 9) == []
+
+    async def test_the_reports_of_a_user_are_read_in_their_order(self, engine: Engine, other: Engine) -> None:
+        group, second = await engine.group("alice", "bob", "carol"), await engine.group("alice", "bob", op_id="second")
+        ids: list[str] = []
+        for conversation_id in (group, second, group, group):
+            ids.append(await reported(engine, conversation_id, "bob"))
+            engine.clock.advance(_DAY)
+        await reported(engine, group, "carol")
+        reads = other.moderation
+        first = await reads.reports_by(TENANT, "bob", "", 3)
+        assert [(each.report.report_id, each.conversation_id) for each in first] == [
+            (ids[0], group), (ids[1], second), (ids[2], group),
+        ]  # fmt: skip
+        assert [each.report.report_id for each in await reads.reports_by(TENANT, "bob", ids[2], 3)] == ids[3:]
+        assert await reads.reports_by("other", "bob", "", 3) == []
+
+    async def test_an_erased_reporter_is_in_no_report(self, engine: Engine, other: Engine) -> None:
+        group = await engine.group("alice", "bob", "carol")
+        mine, kept = [await reported(engine, group, reporter) for reporter in ("bob", "carol")]
+        await engine.do(group, "mod", ResolveReport(mine, 2, ReportStatus.UPHELD, "note"))
+        for each in (engine, other):  # an erasure may be repeated
+            await each.do(group, "bob", EraseReports((mine,)))
+        assert await other.moderation.reports_by(TENANT, "bob", "", 9) == []
+        found = {
+            each.report.report_id: each for each in await other.moderation.reports(TENANT, ReportStatus.ANY, "", 9)
+        }
+        report, resolution = found[mine].report, found[mine].resolution
+        assert (report.reporter, report.comment) == ("", "")
+        assert (report.seq, report.sender, report.content, report.reason) == (2, "alice", "rude", 2)
+        assert resolution is not None
+        assert (found[kept].report.reporter, found[kept].report.comment) == ("carol", "Grüße \0")
 
     async def test_the_last_of_several_decisions_stays(self, engine: Engine, other: Engine) -> None:
         group = await engine.group("alice", "bob")

@@ -78,11 +78,14 @@ async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
         connection.execute("DROP INDEX conversation_retention_due")
         for column in ("retention_seconds", "hidden_ordinal", "purged_before", "retention_due_ms"):
             connection.execute(f"ALTER TABLE conversation DROP COLUMN {column}")
-        connection.execute("UPDATE plaudit_schema SET version = 1 WHERE component = 'message_svc'")
+        connection.execute("DROP INDEX report_reporter")
+        connection.execute("UPDATE plaudit_schema SET version = 1 WHERE component LIKE 'message_%'")
     async with sqlite_engine(path, ManualClock()) as engine:
         rows = await engine.reads.find_items(await engine.view(group, "bob"), [sent.seq])
         assert (rows[sent.seq].delete_ms > 0, rows[sent.seq].deleted_by) == (True, DeletedBy.NOBODY)
         assert [view.key[1] for view in await engine.reads.memberships(TENANT, "bob", -1, 9)] == [group]
+    with closing(connect(path)) as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'report_reporter'").fetchall()
 
 
 def test_a_file_of_a_newer_program_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class Traces:
     def __init__(self, stack: Stack, http: aiohttp.ClientSession) -> None:
         self.secret = uuid.uuid4().hex
         self.person, self.friend, self.other = [Api(stack, http, new_user(name)) for name in ("pat", "fred", "olga")]
-        self.direct = self.group = self.left = self.channel = ""
+        self.direct = self.group = self.left = self.channel = self.reported = ""
         self.messages: dict[str, list[str]] = {}
         self.target = f"posts/{uuid.uuid4().hex}"
 
@@ -46,6 +46,9 @@ class Traces:
             f"/api/v1/conversations/{self.group}/membership",
             {"pinned": True, "archived": True, "marked_unread": True},
         )
+        self.reported = sent
+        report = {"reason": "REPORT_REASON_OTHER", "comment": f"reports {self.secret}"}
+        await done(person, "POST", f"/api/v1/conversations/{self.group}/messages/{sent}/report", report)
         draft = {"content": f"writes {self.secret}"}
         for conversation_id in (self.direct, self.group, self.left):
             await done(person, "PUT", f"/api/v1/conversations/{conversation_id}/draft", draft)

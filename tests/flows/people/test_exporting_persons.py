@@ -36,7 +36,7 @@ async def test_a_person_exports_itself_page_by_page(traces: Traces) -> None:
         records = await exported(traces.person)
     assert Counter(map(kind_of, records)) == {
         "User": 1, "Preferences": 1, "Contact": 1, "BlockedUser": 1, "ExportedMembership": 4, "Message": 12,
-        "ExportedReactions": 2, "Session": 1,
+        "ExportedReactions": 2, "ExportedReport": 1, "Session": 1,
     }  # fmt: skip
     sent = [record for record in records if kind_of(record) == "Message"]
     assert {record["message_id"] for record in sent} == {each for some in traces.messages.values() for each in some}
@@ -48,6 +48,9 @@ async def test_a_person_exports_itself_page_by_page(traces: Traces) -> None:
     )
     assert "role" not in left
     assert "of a friend" not in json.dumps(records)
+    (report,) = [record for record in records if kind_of(record) == "ExportedReport"]
+    assert (report["message_id"], report["reason"]) == (traces.reported, "REPORT_REASON_OTHER")
+    assert report["comment"] == f"reports {traces.secret}"
 
 
 async def test_others_export_a_person_only_with_the_scope(shared_stack: Stack, traces: Traces) -> None:

@@ -13,6 +13,7 @@ from plaudit.event.v1.member_events_pb2 import DraftRecord as DraftRecord
 from plaudit.event.v1.member_events_pb2 import OwnChange as OwnChange
 from plaudit.event.v1.member_events_pb2 import ReceiptMoved as ReceiptMoved
 from plaudit.event.v1.moderation_events_pb2 import AuditEntry as AuditEntry
+from plaudit.event.v1.moderation_events_pb2 import ReportErasure as ReportErasure
 from plaudit.event.v1.moderation_events_pb2 import ReportRecord as ReportRecord
 from plaudit.event.v1.moderation_events_pb2 import ReportResolution as ReportResolution
 import builtins as _builtins
@@ -78,6 +79,7 @@ class ConversationChanged(_message.Message):
     RESOLUTIONS_FIELD_NUMBER: _builtins.int
     AUDITS_FIELD_NUMBER: _builtins.int
     DRAFTS_FIELD_NUMBER: _builtins.int
+    ERASED_REPORTS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant the conversation belongs to."""
     conversation_id: _builtins.str
@@ -124,6 +126,10 @@ class ConversationChanged(_message.Message):
     def drafts(self) -> _containers.RepeatedCompositeFieldContainer[_member_events_pb2.DraftRecord]:
         """The drafts that changed, one of a member at most."""
 
+    @_builtins.property
+    def erased_reports(self) -> _containers.RepeatedCompositeFieldContainer[_moderation_events_pb2.ReportErasure]:
+        """The reports whose reporters were erased."""
+
     def __init__(
         self,
         *,
@@ -140,10 +146,11 @@ class ConversationChanged(_message.Message):
         resolutions: _abc.Iterable[_moderation_events_pb2.ReportResolution] | None = ...,
         audits: _abc.Iterable[_moderation_events_pb2.AuditEntry] | None = ...,
         drafts: _abc.Iterable[_member_events_pb2.DraftRecord] | None = ...,
+        erased_reports: _abc.Iterable[_moderation_events_pb2.ReportErasure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "conversation_id", b"conversation_id", "drafts", b"drafts", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "reports", b"reports", "resolutions", b"resolutions", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audits", b"audits", "conversation_id", b"conversation_id", "drafts", b"drafts", "erased_reports", b"erased_reports", "head", b"head", "hidden_before", b"hidden_before", "items", b"items", "members", b"members", "operations", b"operations", "own_changes", b"own_changes", "receipts", b"receipts", "reports", b"reports", "resolutions", b"resolutions", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

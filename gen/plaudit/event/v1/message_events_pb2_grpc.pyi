@@ -9,6 +9,7 @@ from plaudit.event.v1.member_events_pb2 import DraftRecord as DraftRecord
 from plaudit.event.v1.member_events_pb2 import OwnChange as OwnChange
 from plaudit.event.v1.member_events_pb2 import ReceiptMoved as ReceiptMoved
 from plaudit.event.v1.moderation_events_pb2 import AuditEntry as AuditEntry
+from plaudit.event.v1.moderation_events_pb2 import ReportErasure as ReportErasure
 from plaudit.event.v1.moderation_events_pb2 import ReportRecord as ReportRecord
 from plaudit.event.v1.moderation_events_pb2 import ReportResolution as ReportResolution
 import abc as _abc_1

@@ -113,6 +113,32 @@ class ReportResolution(_message.Message):
 Global___ReportResolution: _TypeAlias = ReportResolution  # noqa: Y015
 
 @_typing.final
+class ReportErasure(_message.Message):
+    """A report whose reporter is erased: it stays without the reporter and the comment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    REPORTER_ID_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """The report."""
+    reporter_id: _builtins.str
+    """Who had made it."""
+    def __init__(
+        self,
+        *,
+        report_id: _builtins.str = ...,
+        reporter_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report_id", b"report_id", "reporter_id", b"reporter_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportErasure: _TypeAlias = ReportErasure  # noqa: Y015
+
+@_typing.final
 class AuditEntry(_message.Message):
     """An act of an admin or a moderator."""
 

@@ -185,7 +185,7 @@ class Report(_message.Message):
     sender_id: _builtins.str
     """Who has sent the message."""
     reporter_id: _builtins.str
-    """Who has reported it."""
+    """Who has reported it; empty: that person is erased, and its comment with it."""
     reason: Global___ReportReason.ValueType
     """Why."""
     comment: _builtins.str

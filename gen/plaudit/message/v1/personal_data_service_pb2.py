@@ -26,9 +26,10 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from plaudit.edge.v1 import options_pb2 as plaudit_dot_edge_dot_v1_dot_options__pb2
 from plaudit.message.v1 import conversation_pb2 as plaudit_dot_message_dot_v1_dot_conversation__pb2
+from plaudit.message.v1 import moderation_pb2 as plaudit_dot_message_dot_v1_dot_moderation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.plaudit/message/v1/personal_data_service.proto\x12\x12plaudit.message.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a%plaudit/message/v1/conversation.proto\"\x87\x01\n\x19\x45raseConversationsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"H\n\x1a\x45raseConversationsResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xb1\x01\n\x1a\x45xportConversationsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"u\n\x1b\x45xportConversationsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x01\n\x13\x45raseProfileRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"B\n\x14\x45raseProfileResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xab\x01\n\x14\x45xportProfileRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"o\n\x15\x45xportProfileResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x87\x05\n\x12\x45xportedMembership\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x38\n\x04type\x18\x02 \x01(\x0e\x32$.plaudit.message.v1.ConversationTypeR\x04type\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12,\n\x04role\x18\x04 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12%\n\x0cvisible_seqs\x18\x05 \x03(\x03\x42\x02\x30\x02R\x0bvisibleSeqs\x12\x1d\n\x08read_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12(\n\x0eshown_read_seq\x18\x07 \x01(\x03\x42\x02\x30\x02R\x0cshownReadSeq\x12\'\n\rdelivered_seq\x18\x08 \x01(\x03\x42\x02\x30\x02R\x0c\x64\x65liveredSeq\x12M\n\x07\x64\x65vices\x18\t \x03(\x0b\x32\x33.plaudit.message.v1.ExportedMembership.DevicesEntryR\x07\x64\x65vices\x12\x39\n\nmute_until\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tmuteUntil\x12\x16\n\x06pinned\x18\x0b \x01(\x08R\x06pinned\x12\x14\n\x05\x64raft\x18\x0c \x01(\tR\x05\x64raft\x12\x1a\n\x08\x61rchived\x18\r \x01(\x08R\x08\x61rchived\x12#\n\rmarked_unread\x18\x0e \x01(\x08R\x0cmarkedUnread\x1a:\n\x0c\x44\x65vicesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x32\xfe\x04\n\x13PersonalDataService\x12\x80\x01\n\x12\x45raseConversations\x12-.plaudit.message.v1.EraseConversationsRequest\x1a..plaudit.message.v1.EraseConversationsResponse\"\x0b\x90\x02\x02\xb0\xed\x18\x04\xd8\xed\x18\x01\x12\x83\x01\n\x13\x45xportConversations\x12..plaudit.message.v1.ExportConversationsRequest\x1a/.plaudit.message.v1.ExportConversationsResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x12n\n\x0c\x45raseProfile\x12\'.plaudit.message.v1.EraseProfileRequest\x1a(.plaudit.message.v1.EraseProfileResponse\"\x0b\x90\x02\x02\xb0\xed\x18\x04\xd8\xed\x18\x01\x12q\n\rExportProfile\x12(.plaudit.message.v1.ExportProfileRequest\x1a).plaudit.message.v1.ExportProfileResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x1a{\xe2\xed\x18w\x12\x39plaudit.message.v1.PersonalDataService.EraseConversations\x1a:plaudit.message.v1.PersonalDataService.ExportConversationsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.plaudit/message/v1/personal_data_service.proto\x12\x12plaudit.message.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dplaudit/edge/v1/options.proto\x1a%plaudit/message/v1/conversation.proto\x1a#plaudit/message/v1/moderation.proto\"\x87\x01\n\x19\x45raseConversationsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"H\n\x1a\x45raseConversationsResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xb1\x01\n\x1a\x45xportConversationsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"u\n\x1b\x45xportConversationsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x01\n\x13\x45raseProfileRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"B\n\x14\x45raseProfileResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xab\x01\n\x14\x45xportProfileRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"o\n\x15\x45xportProfileResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x01\n\x13\x45raseReportsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\"B\n\x14\x45raseReportsResponse\x12\x16\n\x06\x65rased\x18\x01 \x01(\x03R\x06\x65rased\x12\x12\n\x04\x64one\x18\x02 \x01(\x08R\x04\x64one\"\xab\x01\n\x14\x45xportReportsRequest\x12\x36\n\x06tenant\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x06tenant\x12\x32\n\x04user\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_.~-]{1,64}$R\x04user\x12\'\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03(\x80\x02R\tpageToken\"o\n\x15\x45xportReportsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.google.protobuf.AnyR\x07records\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x86\x02\n\x0e\x45xportedReport\x12\x1b\n\treport_id\x18\x01 \x01(\tR\x08reportId\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x1d\n\nmessage_id\x18\x03 \x01(\tR\tmessageId\x12\x38\n\x06reason\x18\x04 \x01(\x0e\x32 .plaudit.message.v1.ReportReasonR\x06reason\x12\x18\n\x07\x63omment\x18\x05 \x01(\tR\x07\x63omment\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"\x87\x05\n\x12\x45xportedMembership\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x38\n\x04type\x18\x02 \x01(\x0e\x32$.plaudit.message.v1.ConversationTypeR\x04type\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12,\n\x04role\x18\x04 \x01(\x0e\x32\x18.plaudit.message.v1.RoleR\x04role\x12%\n\x0cvisible_seqs\x18\x05 \x03(\x03\x42\x02\x30\x02R\x0bvisibleSeqs\x12\x1d\n\x08read_seq\x18\x06 \x01(\x03\x42\x02\x30\x02R\x07readSeq\x12(\n\x0eshown_read_seq\x18\x07 \x01(\x03\x42\x02\x30\x02R\x0cshownReadSeq\x12\'\n\rdelivered_seq\x18\x08 \x01(\x03\x42\x02\x30\x02R\x0c\x64\x65liveredSeq\x12M\n\x07\x64\x65vices\x18\t \x03(\x0b\x32\x33.plaudit.message.v1.ExportedMembership.DevicesEntryR\x07\x64\x65vices\x12\x39\n\nmute_until\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tmuteUntil\x12\x16\n\x06pinned\x18\x0b \x01(\x08R\x06pinned\x12\x14\n\x05\x64raft\x18\x0c \x01(\tR\x05\x64raft\x12\x1a\n\x08\x61rchived\x18\r \x01(\x08R\x08\x61rchived\x12#\n\rmarked_unread\x18\x0e \x01(\x08R\x0cmarkedUnread\x1a:\n\x0c\x44\x65vicesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x32\xe1\x06\n\x13PersonalDataService\x12\x80\x01\n\x12\x45raseConversations\x12-.plaudit.message.v1.EraseConversationsRequest\x1a..plaudit.message.v1.EraseConversationsResponse\"\x0b\x90\x02\x02\xb0\xed\x18\x04\xd8\xed\x18\x01\x12\x83\x01\n\x13\x45xportConversations\x12..plaudit.message.v1.ExportConversationsRequest\x1a/.plaudit.message.v1.ExportConversationsResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x12n\n\x0c\x45raseProfile\x12\'.plaudit.message.v1.EraseProfileRequest\x1a(.plaudit.message.v1.EraseProfileResponse\"\x0b\x90\x02\x02\xb0\xed\x18\x04\xd8\xed\x18\x01\x12q\n\rExportProfile\x12(.plaudit.message.v1.ExportProfileRequest\x1a).plaudit.message.v1.ExportProfileResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x12n\n\x0c\x45raseReports\x12\'.plaudit.message.v1.EraseReportsRequest\x1a(.plaudit.message.v1.EraseReportsResponse\"\x0b\x90\x02\x02\xb0\xed\x18\x04\xd8\xed\x18\x01\x12q\n\rExportReports\x12(.plaudit.message.v1.ExportReportsRequest\x1a).plaudit.message.v1.ExportReportsResponse\"\x0b\x90\x02\x01\xb0\xed\x18\x04\xd8\xed\x18\x03\x1a{\xe2\xed\x18w\x12\x39plaudit.message.v1.PersonalDataService.EraseConversations\x1a:plaudit.message.v1.PersonalDataService.ExportConversationsB8\n\x16\x63om.plaudit.message.v1P\x01Z\x1cplaudit/message/v1;messagev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +57,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTPROFILEREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
   _globals['_EXPORTPROFILEREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_EXPORTPROFILEREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\002'
+  _globals['_ERASEREPORTSREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_ERASEREPORTSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_ERASEREPORTSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_ERASEREPORTSREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_EXPORTREPORTSREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_EXPORTREPORTSREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_EXPORTREPORTSREQUEST'].fields_by_name['user']._loaded_options = None
+  _globals['_EXPORTREPORTSREQUEST'].fields_by_name['user']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_.~-]{1,64}$'
+  _globals['_EXPORTREPORTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_EXPORTREPORTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003(\200\002'
   _globals['_EXPORTEDMEMBERSHIP_DEVICESENTRY']._loaded_options = None
   _globals['_EXPORTEDMEMBERSHIP_DEVICESENTRY']._serialized_options = b'8\001'
   _globals['_EXPORTEDMEMBERSHIP'].fields_by_name['visible_seqs']._loaded_options = None
@@ -76,26 +87,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERSONALDATASERVICE'].methods_by_name['EraseProfile']._serialized_options = b'\220\002\002\260\355\030\004\330\355\030\001'
   _globals['_PERSONALDATASERVICE'].methods_by_name['ExportProfile']._loaded_options = None
   _globals['_PERSONALDATASERVICE'].methods_by_name['ExportProfile']._serialized_options = b'\220\002\001\260\355\030\004\330\355\030\003'
-  _globals['_ERASECONVERSATIONSREQUEST']._serialized_start=201
-  _globals['_ERASECONVERSATIONSREQUEST']._serialized_end=336
-  _globals['_ERASECONVERSATIONSRESPONSE']._serialized_start=338
-  _globals['_ERASECONVERSATIONSRESPONSE']._serialized_end=410
-  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_start=413
-  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_end=590
-  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_start=592
-  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_end=709
-  _globals['_ERASEPROFILEREQUEST']._serialized_start=712
-  _globals['_ERASEPROFILEREQUEST']._serialized_end=841
-  _globals['_ERASEPROFILERESPONSE']._serialized_start=843
-  _globals['_ERASEPROFILERESPONSE']._serialized_end=909
-  _globals['_EXPORTPROFILEREQUEST']._serialized_start=912
-  _globals['_EXPORTPROFILEREQUEST']._serialized_end=1083
-  _globals['_EXPORTPROFILERESPONSE']._serialized_start=1085
-  _globals['_EXPORTPROFILERESPONSE']._serialized_end=1196
-  _globals['_EXPORTEDMEMBERSHIP']._serialized_start=1199
-  _globals['_EXPORTEDMEMBERSHIP']._serialized_end=1846
-  _globals['_EXPORTEDMEMBERSHIP_DEVICESENTRY']._serialized_start=1788
-  _globals['_EXPORTEDMEMBERSHIP_DEVICESENTRY']._serialized_end=1846
-  _globals['_PERSONALDATASERVICE']._serialized_start=1849
-  _globals['_PERSONALDATASERVICE']._serialized_end=2487
+  _globals['_PERSONALDATASERVICE'].methods_by_name['EraseReports']._loaded_options = None
+  _globals['_PERSONALDATASERVICE'].methods_by_name['EraseReports']._serialized_options = b'\220\002\002\260\355\030\004\330\355\030\001'
+  _globals['_PERSONALDATASERVICE'].methods_by_name['ExportReports']._loaded_options = None
+  _globals['_PERSONALDATASERVICE'].methods_by_name['ExportReports']._serialized_options = b'\220\002\001\260\355\030\004\330\355\030\003'
+  _globals['_ERASECONVERSATIONSREQUEST']._serialized_start=238
+  _globals['_ERASECONVERSATIONSREQUEST']._serialized_end=373
+  _globals['_ERASECONVERSATIONSRESPONSE']._serialized_start=375
+  _globals['_ERASECONVERSATIONSRESPONSE']._serialized_end=447
+  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_start=450
+  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_end=627
+  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_start=629
+  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_end=746
+  _globals['_ERASEPROFILEREQUEST']._serialized_start=749
+  _globals['_ERASEPROFILEREQUEST']._serialized_end=878
+  _globals['_ERASEPROFILERESPONSE']._serialized_start=880
+  _globals['_ERASEPROFILERESPONSE']._serialized_end=946
+  _globals['_EXPORTPROFILEREQUEST']._serialized_start=949
+  _globals['_EXPORTPROFILEREQUEST']._serialized_end=1120
+  _globals['_EXPORTPROFILERESPONSE']._serialized_start=1122
+  _globals['_EXPORTPROFILERESPONSE']._serialized_end=1233
+  _globals['_ERASEREPORTSREQUEST']._serialized_start=1236
+  _globals['_ERASEREPORTSREQUEST']._serialized_end=1365
+  _globals['_ERASEREPORTSRESPONSE']._serialized_start=1367
+  _globals['_ERASEREPORTSRESPONSE']._serialized_end=1433
+  _globals['_EXPORTREPORTSREQUEST']._serialized_start=1436
+  _globals['_EXPORTREPORTSREQUEST']._serialized_end=1607
+  _globals['_EXPORTREPORTSRESPONSE']._serialized_start=1609
+  _globals['_EXPORTREPORTSRESPONSE']._serialized_end=1720
+  _globals['_EXPORTEDREPORT']._serialized_start=1723
+  _globals['_EXPORTEDREPORT']._serialized_end=1985
+  _globals['_EXPORTEDMEMBERSHIP']._serialized_start=1988
+  _globals['_EXPORTEDMEMBERSHIP']._serialized_end=2635
+  _globals['_EXPORTEDMEMBERSHIP_DEVICESENTRY']._serialized_start=2577
+  _globals['_EXPORTEDMEMBERSHIP_DEVICESENTRY']._serialized_end=2635
+  _globals['_PERSONALDATASERVICE']._serialized_start=2638
+  _globals['_PERSONALDATASERVICE']._serialized_end=3503
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,16 @@ class PersonalDataServiceStub:
                 request_serializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportProfileRequest.SerializeToString,
                 response_deserializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportProfileResponse.FromString,
                 _registered_method=True)
+        self.EraseReports = channel.unary_unary(
+                '/plaudit.message.v1.PersonalDataService/EraseReports',
+                request_serializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.EraseReportsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.EraseReportsResponse.FromString,
+                _registered_method=True)
+        self.ExportReports = channel.unary_unary(
+                '/plaudit.message.v1.PersonalDataService/ExportReports',
+                request_serializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportReportsRequest.SerializeToString,
+                response_deserializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportReportsResponse.FromString,
+                _registered_method=True)
 
 
 class PersonalDataServiceServicer:
@@ -94,6 +104,20 @@ class PersonalDataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseReports(self, request, context):
+        """Removes a person and its comments from the reports of messages that it has made. The reports stay, without both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportReports(self, request, context):
+        """Exports the reports of messages that a person has made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PersonalDataServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -116,6 +140,16 @@ def add_PersonalDataServiceServicer_to_server(servicer, server):
                     servicer.ExportProfile,
                     request_deserializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportProfileRequest.FromString,
                     response_serializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportProfileResponse.SerializeToString,
+            ),
+            'EraseReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseReports,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.EraseReportsRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.EraseReportsResponse.SerializeToString,
+            ),
+            'ExportReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportReports,
+                    request_deserializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportReportsRequest.FromString,
+                    response_serializer=plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportReportsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -227,6 +261,60 @@ class PersonalDataService:
             '/plaudit.message.v1.PersonalDataService/ExportProfile',
             plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportProfileRequest.SerializeToString,
             plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.PersonalDataService/EraseReports',
+            plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.EraseReportsRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.EraseReportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/plaudit.message.v1.PersonalDataService/ExportReports',
+            plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportReportsRequest.SerializeToString,
+            plaudit_dot_message_dot_v1_dot_personal__data__service__pb2.ExportReportsResponse.FromString,
             options,
             channel_credentials,
             insecure,

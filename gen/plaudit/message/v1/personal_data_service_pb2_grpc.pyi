@@ -47,6 +47,10 @@ class PersonalDataServiceStub:
     """Deletes the profile of a person, its preferences, its contacts and the users whom it blocks."""
     ExportProfile: _grpc.UnaryUnaryMultiCallable[_personal_data_service_pb2.ExportProfileRequest, _personal_data_service_pb2.ExportProfileResponse]
     """Exports the profile of a person, its preferences, its contacts and the users whom it blocks."""
+    EraseReports: _grpc.UnaryUnaryMultiCallable[_personal_data_service_pb2.EraseReportsRequest, _personal_data_service_pb2.EraseReportsResponse]
+    """Removes a person and its comments from the reports of messages that it has made. The reports stay, without both."""
+    ExportReports: _grpc.UnaryUnaryMultiCallable[_personal_data_service_pb2.ExportReportsRequest, _personal_data_service_pb2.ExportReportsResponse]
+    """Exports the reports of messages that a person has made."""
 
 @_typing.type_check_only
 class PersonalDataServiceAsyncStub(PersonalDataServiceStub):
@@ -67,6 +71,10 @@ class PersonalDataServiceAsyncStub(PersonalDataServiceStub):
     """Deletes the profile of a person, its preferences, its contacts and the users whom it blocks."""
     ExportProfile: _aio.UnaryUnaryMultiCallable[_personal_data_service_pb2.ExportProfileRequest, _personal_data_service_pb2.ExportProfileResponse]  # type: ignore[assignment]
     """Exports the profile of a person, its preferences, its contacts and the users whom it blocks."""
+    EraseReports: _aio.UnaryUnaryMultiCallable[_personal_data_service_pb2.EraseReportsRequest, _personal_data_service_pb2.EraseReportsResponse]  # type: ignore[assignment]
+    """Removes a person and its comments from the reports of messages that it has made. The reports stay, without both."""
+    ExportReports: _aio.UnaryUnaryMultiCallable[_personal_data_service_pb2.ExportReportsRequest, _personal_data_service_pb2.ExportReportsResponse]  # type: ignore[assignment]
+    """Exports the reports of messages that a person has made."""
 
 class PersonalDataServiceServicer(metaclass=_abc_1.ABCMeta):
     """The parts of `UserService.ErasePerson` and `ExportPerson` that concern conversations and users."""
@@ -108,5 +116,21 @@ class PersonalDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_personal_data_service_pb2.ExportProfileResponse, _abc.Awaitable[_personal_data_service_pb2.ExportProfileResponse]]:
         """Exports the profile of a person, its preferences, its contacts and the users whom it blocks."""
+
+    @_abc_1.abstractmethod
+    def EraseReports(
+        self,
+        request: _personal_data_service_pb2.EraseReportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_personal_data_service_pb2.EraseReportsResponse, _abc.Awaitable[_personal_data_service_pb2.EraseReportsResponse]]:
+        """Removes a person and its comments from the reports of messages that it has made. The reports stay, without both."""
+
+    @_abc_1.abstractmethod
+    def ExportReports(
+        self,
+        request: _personal_data_service_pb2.ExportReportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_personal_data_service_pb2.ExportReportsResponse, _abc.Awaitable[_personal_data_service_pb2.ExportReportsResponse]]:
+        """Exports the reports of messages that a person has made."""
 
 def add_PersonalDataServiceServicer_to_server(servicer: PersonalDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -54,7 +54,9 @@ class ErasePersonResponse(_message.Message):
     ERASED_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     erased: _builtins.int
-    """How much this erasure has deleted so far: messages, memberships, reactions, sessions, rows of the profile and lists."""
+    """How much this erasure has deleted so far: messages, memberships, reports, reactions, sessions, rows of the
+    profile and lists.
+    """
     done: _builtins.bool
     """Whether nothing was left at the end of the call; false: call again."""
     def __init__(

@@ -143,7 +143,8 @@ class UserServiceStub:
     The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
     answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
     later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
-    What others have stored stays: their contacts and blocked users have the id of the user.
+    Reports that the person has made stay without it and without its comments. What others have stored stays: their
+    contacts and blocked users have the id of the user.
 
     The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
     which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:
@@ -235,7 +236,8 @@ class UserServiceAsyncStub(UserServiceStub):
     The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
     answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
     later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
-    What others have stored stays: their contacts and blocked users have the id of the user.
+    Reports that the person has made stay without it and without its comments. What others have stored stays: their
+    contacts and blocked users have the id of the user.
 
     The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
     which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:
@@ -414,7 +416,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         The erasure is stored before anything is done, and goes on when the caller or a process ends. Call it until `done`: an
         answer comes after 5 s at the latest. All that was answered before the first of these calls is erased, and possibly
         later changes. Messages become tombstones, the person leaves groups and channels, and the other members are told.
-        What others have stored stays: their contacts and blocked users have the id of the user.
+        Reports that the person has made stay without it and without its comments. What others have stored stays: their
+        contacts and blocked users have the id of the user.
 
         The user exists again with its next call: close the account first. A retry of an erasure that is done begins another one,
         which erases what is left. Another tenant than the caller's needs the scope `tenants` too, otherwise:

@@ -36,6 +36,7 @@ from message_svc.moderation_records import (
     AuditRecord,
     Capacity,
     Report,
+    ReportErasure,
     ReportResolution,
     ReportStatus,
 )
@@ -96,6 +97,7 @@ changes = st.builds(
     st.lists(reports, max_size=2),
     st.lists(resolutions, max_size=2),
     st.lists(audits, max_size=2),
+    st.lists(st.builds(ReportErasure, texts, texts), max_size=2),
 ).flatmap(
     lambda change: st.lists(st.builds(UserDraft, texts, texts, numbers, texts), max_size=2).map(
         lambda drafts: change._replace(own_changes=list(change.members), drafts=drafts)

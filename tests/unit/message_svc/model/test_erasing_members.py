@@ -6,12 +6,15 @@ import pytest
 
 from message_svc.actions import (
     AddMembers,
+    CloseConversation,
     Convert,
     EraseMember,
     EraseMessages,
+    EraseReports,
     MarkDelivered,
     MarkRead,
     RemoveMember,
+    Report,
     Send,
     SetMembership,
 )
@@ -107,3 +110,22 @@ def test_a_direct_conversation_keeps_two_members_one_of_which_is_new(shard: Shar
     shard.send(direct, "bob")
     assert shard.unread(direct, "alice") == 1
     assert TENANT in shard.tables.heads.popitem()[0]
+
+
+def test_reports_stay_without_an_erased_reporter_also_when_an_old_entry_is_written_again(shard: Shard) -> None:
+    group = shard.group("alice", "bob")
+    sent = shard.send(group, "alice", "rude").seq
+    shard.made(group, "bob", Report(sent, 2, "by bob", "rude", "text"), f"report/{sent}")
+    old_writes = shard.model.table_writes(shard.applied, len(shard.entries))
+    shard.write()
+    (report_id,) = shard.tables.reports[TENANT, group]
+    shard.made(group, "mod", CloseConversation(""))
+    shard.made(group, "bob", EraseMember())
+    last_seq = shard.head(group).last_seq
+    assert shard.made(group, "bob", EraseReports((report_id,))).seq == 0
+    shard.write()
+    for step in shard.tables.steps(old_writes):
+        step()
+    (report,) = shard.tables.reports[TENANT, group].values()
+    assert (report.reporter, report.comment, report.sender, report.content) == ("", "", "alice", "rude")
+    assert shard.head(group).last_seq == last_seq
