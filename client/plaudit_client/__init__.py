@@ -1,7 +1,7 @@
 """An asynchronous client of Plaudit: messages and reactions over a WebSocket session that reconnects automatically."""
 
 from plaudit_client.client import Client, connect
-from plaudit_client.conversations import Change, Conversation, Conversations, Message, Sent, Timeline
+from plaudit_client.conversations import Change, Conversation, Conversations, Member, Message, Sent, Timeline
 from plaudit_client.errors import PlauditError
 from plaudit_client.options import Options
 from plaudit_client.subscription import Subscription
@@ -12,6 +12,7 @@ __all__ = [
     "Client",
     "Conversation",
     "Conversations",
+    "Member",
     "Message",
     "Options",
     "Outcome",

@@ -41,6 +41,11 @@ class Subscription(Generic[U]):
         finalizer.atexit = False
         self._release = finalizer
 
+    @property
+    def ended(self) -> bool:
+        """Whether no further update comes: it was closed or refused, or the client has ended."""
+        return self._ended
+
     def offer(self, update: U) -> None:
         """Buffers an update of one of the topics."""
         if self._ended or (isinstance(update, Update) and update.version <= self._versions.get(update.topic, -1)):

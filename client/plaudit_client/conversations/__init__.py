@@ -2,6 +2,6 @@
 
 from plaudit_client.conversations.conversations import Conversations
 from plaudit_client.conversations.timeline import Timeline
-from plaudit_client.conversations.values import Change, Conversation, Message, Sent
+from plaudit_client.conversations.values import Change, Conversation, Member, Message, Sent
 
-__all__ = ["Change", "Conversation", "Conversations", "Message", "Sent", "Timeline"]
+__all__ = ["Change", "Conversation", "Conversations", "Member", "Message", "Sent", "Timeline"]

@@ -1,4 +1,4 @@
-"""What a user changes of conversations and their members, and how a conversation is shown to the user."""
+"""How a user begins conversations, and how a conversation is shown to the user."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -37,11 +37,6 @@ class ConversationCommands:
         fields = {"conversation_id": conversation_id, "message_id": message.message_id, "private": private}
         answer = await self._call("mark_read", fields)
         self._list.read(conversation_id, message.message_seq, int(answer.get("unread_count") or 0))
-
-    async def leave(self, conversation_id: str) -> None:
-        """Leaves a group or channel; FAILED_PRECONDITION, reason `WRONG_CONVERSATION_TYPE`: it is a direct one."""
-        await self._call("leave_conversation", {"conversation_id": conversation_id, "op_id": new_op_id()})
-        await self._directory.read(conversation_id)
 
     async def mute(self, conversation_id: str, mute_until_ms: int) -> None:
         """Mutes a conversation until a time in milliseconds since 1970; 0: no longer."""

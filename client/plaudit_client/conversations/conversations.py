@@ -10,9 +10,11 @@ from typing import Any
 from plaudit_client.connection import Connection
 from plaudit_client.conversations import values
 from plaudit_client.conversations.backlog import HeldPushes, report_delivered
+from plaudit_client.conversations.channels import Channels
 from plaudit_client.conversations.commands import ConversationCommands
 from plaudit_client.conversations.conversation_list import ConversationList
 from plaudit_client.conversations.directory import Directory
+from plaudit_client.conversations.group_commands import GroupCommands
 from plaudit_client.conversations.message_commands import MessageCommands
 from plaudit_client.conversations.outbox import Outbox
 from plaudit_client.conversations.reader import Reader
@@ -30,7 +32,7 @@ logger = logging.getLogger("plaudit_client")
 _CHANGES_PAGE = 200
 
 
-class Conversations(Sending, ConversationCommands, MessageCommands):
+class Conversations(Sending, ConversationCommands, GroupCommands, MessageCommands):
     """Local state of conversations that pushes keep up to date. Made by `Client.conversations`.
 
     Calls raise PlauditError. What is sent waits in an outbox while there is no connection, for as long as it takes, and
@@ -56,6 +58,7 @@ class Conversations(Sending, ConversationCommands, MessageCommands):
         self._has_changes = asyncio.Event()
         self._timelines: dict[str, Timeline] = {}
         self._directory = Directory(self._list, self._call, self._on_loaded)
+        self._channels = Channels(connection.subscribe, connection.release, self._directory.read_later)
         self._backlog = backlog
         self._held = backlog or HeldPushes()
         self._reload: asyncio.Task[None] | None = None
@@ -159,6 +162,7 @@ class Conversations(Sending, ConversationCommands, MessageCommands):
             task.cancel()
         await asyncio.gather(*self._deliveries, return_exceptions=True)
         await self._subscription.aclose()
+        await self._channels.close()
         if self._reload is not None:
             self._reload.cancel()
             await asyncio.gather(self._reload, return_exceptions=True)
@@ -260,6 +264,7 @@ class Conversations(Sending, ConversationCommands, MessageCommands):
                 await asyncio.sleep(self._options.backoff_ceiling)
 
     def _on_loaded(self, loaded: Conversation) -> None:
+        self._channels.on_loaded(loaded)
         # Of a conversation that is not in the first list all is new.
         self._reader.begin(loaded.conversation_id, loaded.last_message_seq, from_start=self._is_loaded)
         if (timeline := self._timelines.get(loaded.conversation_id)) is not None:

@@ -1,10 +1,10 @@
-"""What a user does with single messages: pins, forwards and reports."""
+"""What a user does with single messages: pins and reports."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from plaudit_client.conversations import values
-from plaudit_client.conversations.values import Message, Sent
+from plaudit_client.conversations.values import Message
 from plaudit_client.ids import new_op_id
 
 Fields = Mapping[str, Any]
@@ -27,19 +27,6 @@ class MessageCommands:
     async def pinned_messages(self, conversation_id: str) -> list[Message]:
         """The pinned messages of a conversation."""
         return values.pinned_messages(await self._call("list_pinned_messages", {"conversation_id": conversation_id}))
-
-    async def forward(self, conversation_id: str, message_id: str, *, client_msg_id: str = "") -> Sent:
-        """Sends the content of a message that the user sees to a conversation, marked as forwarded.
-
-        A repeated call with the same `client_msg_id` returns the same message; each conversation needs its own.
-        NOT_FOUND, reason `MESSAGE_NOT_FOUND`: it was deleted, or the user may not see it.
-        """
-        fields = {
-            "conversation_id": conversation_id,
-            "forward_of": message_id,
-            "client_msg_id": client_msg_id or new_op_id(),
-        }
-        return values.sent(conversation_id, await self._call("send_message", fields))
 
     async def report_message(
         self, conversation_id: str, message_id: str, reason: str = "REPORT_REASON_SPAM", comment: str = ""

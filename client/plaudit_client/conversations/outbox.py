@@ -15,7 +15,8 @@ class OutboxEntry:
 
     `id` is the `client_msg_id` or `op_id`, the same for all attempts. Entries of one `lane` are sent one after the
     other. `recipient_id` instead of `conversation_id`: the server names the conversation. `target`: the message to
-    change, its id or the `client_msg_id` of one that is not sent yet.
+    change, its id or the `client_msg_id` of one that is not sent yet. `forward_of`: the message whose content is sent,
+    of which `content` is what is shown; `forward_count`: how often it is forwarded then.
     """
 
     id: str
@@ -29,6 +30,8 @@ class OutboxEntry:
     reply_to: str = ""
     mentions: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    forward_of: str = ""
+    forward_count: int = 0
 
     def request(self) -> tuple[str, dict[str, Any]]:
         """The frame type and the fields of the call."""
@@ -38,6 +41,8 @@ class OutboxEntry:
                 if self.conversation_id
                 else {"recipient_id": self.recipient_id}
             )
+            if self.forward_of:
+                return "send_message", {**place, "forward_of": self.forward_of, "client_msg_id": self.id}
             return "send_message", {
                 **place,
                 "content": self.content,

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from plaudit_client.conversations.conversation_list import ConversationList
 from plaudit_client.conversations.outbox import OutboxEntry
 from plaudit_client.conversations.sender import Sender
-from plaudit_client.conversations.values import Sent
+from plaudit_client.conversations.values import Message, Sent
 from plaudit_client.ids import new_op_id
+
+_MAX_FORWARD_COUNT = 5  # stands for five times and more
 
 
 class Sending:
@@ -42,6 +44,17 @@ class Sending:
                 new_op_id(), "send", f"user:{user}", recipient_id=user, content=content, content_type=content_type
             )
         )
+
+    def forward(self, conversation_id: str, message: Message) -> Awaitable[Sent]:
+        """Queues the content of a message that the user sees, marked as forwarded, behind what is queued for the
+        conversation. Who wrote it and where is not told. NOT_FOUND, reason `MESSAGE_NOT_FOUND`: it was deleted."""
+        lane, count = self._lane(conversation_id), min(message.forward_count + 1, _MAX_FORWARD_COUNT)
+        return self._sender.send(
+            OutboxEntry(
+                new_op_id(), "send", lane, conversation_id, content=message.content, content_type=message.content_type,
+                forward_of=message.message_id, forward_count=count,
+            )
+        )  # fmt: skip
 
     def edit(
         self, conversation_id: str, message_id: str, content: str, *, mentions: Sequence[str] = ()

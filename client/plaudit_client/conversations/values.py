@@ -11,12 +11,16 @@ SENT = "CHANGE_TYPE_MESSAGE_SENT"
 EDITED = "CHANGE_TYPE_MESSAGE_EDITED"
 DELETED = "CHANGE_TYPE_MESSAGE_DELETED"
 CLOSED = "CHANGE_TYPE_CONVERSATION_CLOSED"
+CHANNEL = "CONVERSATION_TYPE_CHANNEL"
 OF_MESSAGES = (SENT, EDITED, DELETED)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it is now. `timestamp`: milliseconds since 1970; the other times in ISO, empty: never."""
+    """A message as it is now. `timestamp`: milliseconds since 1970; the other times in ISO, empty: never.
+
+    `forward_count`: how often its content was forwarded; 5: five times or more; 0: the sender wrote it.
+    """
 
     message_id: str
     conversation_id: str
@@ -33,6 +37,7 @@ class Message:
     edit_time: str = ""
     delete_time: str = ""
     deleted_by: str = "DELETED_BY_UNSPECIFIED"
+    forward_count: int = 0
 
     def after(self, change: "Message") -> "Message":
         """This message after an edit or deletion, of which a push has only what it has changed."""
@@ -92,6 +97,15 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a conversation. `role`: `ROLE_MEMBER` or `ROLE_ADMIN`; `joined_seq`: the change that added it."""
+
+    user_id: str
+    role: str
+    joined_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """The server has accepted a message or a change of one; `message_id` is empty for a change."""
 
@@ -119,6 +133,7 @@ def message(fields: Fields) -> Message:
         edit_time=str(fields.get("edit_time") or ""),
         delete_time=str(fields.get("delete_time") or ""),
         deleted_by=str(fields.get("deleted_by") or "DELETED_BY_UNSPECIFIED"),
+        forward_count=int(fields.get("forward_count") or 0),
     )
 
 
@@ -188,6 +203,15 @@ def conversations(fields: Fields) -> list[Conversation]:
 def one_conversation(fields: Fields) -> Conversation:
     """The answer to `get_conversation`, `create_conversation` or `create_group`."""
     return conversation(fields["conversation"])
+
+
+@answer_reader
+def members(fields: Fields) -> list[Member]:
+    """The answer to `list_members`: a page."""
+    return [
+        Member(str(each["user_id"]), str(each.get("role") or "ROLE_MEMBER"), int(each.get("joined_seq") or 0))
+        for each in fields.get("members") or ()
+    ]
 
 
 @answer_reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from plaudit_client.conversations.outbox import Outbox, OutboxEntry
 
 
-def entry(entry_id: str, lane: str = "c1", action: str = "send", **fields: str) -> OutboxEntry:
+def entry(entry_id: str, lane: str = "c1", action: str = "send", **fields: str | int) -> OutboxEntry:
     return OutboxEntry(entry_id, action, lane, content=entry_id, mentions=("bob",), **fields)  # type: ignore[arg-type]
 
 
@@ -35,6 +35,17 @@ def test_what_is_queued_survives_a_restart_in_order() -> None:
         again.remove(head.id)
     assert heads == [queued[0], queued[1], queued[3]]
     assert storage == {}
+
+
+def test_a_forwarded_message_is_sent_by_its_id_also_after_a_restart() -> None:
+    storage: dict[str, str] = {}
+    Outbox("me", storage).set(entry("f1", conversation_id="c1", forward_of="m7", forward_count=2))
+    again = Outbox("me", storage).head("c1")
+    assert again is not None
+    assert again.request() == (
+        "send_message", {"conversation_id": "c1", "forward_of": "m7", "client_msg_id": "f1"},
+    )  # fmt: skip
+    assert (again.content, again.forward_count) == ("f1", 2)
 
 
 def test_entries_of_another_user_stay_and_what_cannot_be_read_is_removed() -> None:
