@@ -12,6 +12,7 @@ import pytest
 
 from kit.clock import ManualClock
 from plaudit_client import Client, Conversations, Options, PlauditError, connect
+from plaudit_client.resume_state import ACK_DELAY
 from plaudit_client.values import OtherPush
 from tests.contract.messages.test_conversation_store import sqlite_engine
 from tests.flows.chat.test_python_chat import heard, until
@@ -67,12 +68,12 @@ async def test_a_program_that_ends_before_it_asks_for_conversations_gets_the_mes
 
 
 async def pushes_arrived(client: Client) -> None:
-    """Returns once the backlog is pushed, and a second after it, in which an acknowledgement would have been sent."""
-    async with asyncio.timeout(60):
-        # The answers of later calls come after the backlog; more than the delay of acknowledgements passes.
-        for _ in range(10):
-            await client.own("messages/1")
-            await asyncio.sleep(0.05)
+    """Returns once the backlog is pushed, and the server would have an acknowledgement of it."""
+    now = asyncio.get_running_loop().time
+    await until(lambda: not client._connection.is_backlog_pending, 60)
+    acknowledged_at = now() + ACK_DELAY
+    await until(lambda: now() > acknowledged_at)
+    await client.own("messages/1")  # the server reads frames in their order
 
 
 async def test_pushes_between_two_blocks_of_conversations_are_kept_for_the_second(shared_stack: Stack) -> None:

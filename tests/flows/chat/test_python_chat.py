@@ -49,9 +49,9 @@ async def heard(conversations: Conversations, count: int) -> list[str]:
     return found
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits for it, 10 s at most."""
-    async with asyncio.timeout(10):
+async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Waits for it; raises TimeoutError."""
+    async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  # the list has no event of its own
             await asyncio.sleep(0.02)
 

@@ -37,15 +37,21 @@ COUNTER = "plaudit.counter.v1.CounterService"
 TOGGLE = f"/{REACTION}/ToggleReaction"
 TARGETS = [f"messages/{number}" for number in range(120)]
 Owners = dict[str, str]
+Ask = Callable[[str], Awaitable[tuple[int, Any]]]
 
 
 class Reactions(pb_grpc.ReactionServiceServicer):
-    """Says which node it is."""
+    """Says which node it is, unless it is broken."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, calls: Counter[str], broken: bool) -> None:
         self._name = name
+        self._calls = calls
+        self._broken = broken
 
     async def ToggleReaction(self, request: pb.ToggleReactionRequest, context: Any) -> pb.ToggleReactionResponse:
+        self._calls[self._name] += 1
+        if self._broken:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
         response = pb.ToggleReactionResponse(on=True)
         response.reactions.add(emoji=self._name, count=1)
         return response
@@ -75,7 +81,8 @@ class Nodes:
 
     def __init__(self, keys: Keys, tls: Tls | None = None) -> None:
         self.keys = keys
-        self.calls: Counter[str] = Counter()
+        self.reads: Counter[str] = Counter()
+        self.changes: Counter[str] = Counter()
         self.broken: set[str] = set()
         self.addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(3))
         self._tls = tls
@@ -83,9 +90,12 @@ class Nodes:
 
     async def start(self, address: str) -> None:
         hosted = [
-            Hosted(Reactions(address), pb_grpc.add_ReactionServiceServicer_to_server),
             Hosted(
-                Counts(address, self.calls, address in self.broken), counter_grpc.add_CounterServiceServicer_to_server
+                Reactions(address, self.changes, address in self.broken),
+                pb_grpc.add_ReactionServiceServicer_to_server,
+            ),
+            Hosted(
+                Counts(address, self.reads, address in self.broken), counter_grpc.add_CounterServiceServicer_to_server
             ),
         ]
         limits = ServerLimits(grace=0.2)
@@ -221,17 +231,33 @@ async def test_a_read_is_tried_at_another_node_and_a_change_is_not(tmp_path: Pat
                 async with http.get(f"{edge.url}/api/v1/{target}/reactions") as answer:
                     return answer.status, await answer.json()
 
-            _, received = await read(TARGETS[0])
-            owner = received["reactions"][0]["emoji"]
+            async def change(target: str) -> tuple[int, Any]:
+                async with http.put(f"{edge.url}/api/v1/{target}/reactions/like") as answer:
+                    return answer.status, await answer.json()
+
+            async def answer_of_owner(calls: Counter[str], ask: Ask) -> tuple[int, Any]:
+                """The answer to the first call that reaches the owner: where the machine stands still, Envoy takes the
+                owner for dead for a moment, and does not ask it."""
+                async with asyncio.timeout(30):
+                    while True:
+                        await edge.healthy(REACTION, COUNTER)
+                        calls.clear()
+                        answer = await ask(TARGETS[0])
+                        if calls[owner]:
+                            return answer
+
+            owner, of_change = [(await ask(TARGETS[0]))[1]["reactions"][0]["emoji"] for ask in (read, change)]
+            assert owner == of_change
             nodes.broken.add(owner)
             await nodes.stop(owner)
             await nodes.start(owner)
-            await edge.healthy(REACTION, COUNTER)
-            nodes.calls.clear()
-            status, received = await read(TARGETS[0])
+            status, received = await answer_of_owner(nodes.reads, read)
             assert status == 200
             assert received["reactions"][0]["emoji"] != owner
-            assert nodes.calls[owner] == 1
+            assert nodes.reads[owner] == 1
+            status, received = await answer_of_owner(nodes.changes, change)
+            assert (status, received["code"]) == (503, 14)
+            assert nodes.changes == {owner: 1}
         assert await edge.stats(f"cluster.{COUNTER}.upstream_rq_retry") == 1
         assert await edge.stats(f"cluster.{REACTION}.upstream_rq_retry") == 0
 

@@ -24,6 +24,8 @@ SERVICE = "/plaudit.reaction.v1.ReactionService"
 REQUEST = pb.ToggleReactionRequest(target="messages/1", emoji="👍")
 CLEAR = pb.ClearReactionsRequest(target="messages/1")
 MOST = 60.0
+TIMEOUT = 40.0
+"""Of a caller. A machine may stand still for some seconds of it, and be told from `MOST` all the same."""
 
 
 class RemainingTime(pb_grpc.ReactionServiceServicer):
@@ -47,6 +49,11 @@ class RemainingTime(pb_grpc.ReactionServiceServicer):
         return [pb.ToggleReactionResponse(version=round(remaining(MOST) * 1000)) for _ in calls]
 
 
+def is_of_caller(milliseconds: int) -> bool:
+    """Whether the time that is left is that of `TIMEOUT`."""
+    return TIMEOUT * 500 < milliseconds <= TIMEOUT * 1_000
+
+
 @pytest.fixture(name="ways")
 async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
     keys = open_keys(tmp_path / "keys")
@@ -64,8 +71,8 @@ async def fixture_ways(tmp_path: Path) -> AsyncIterator[tuple[Any, Mesh]]:
 
 async def test_a_unary_call_has_the_timeout_of_its_caller(ways: tuple[Any, Mesh]) -> None:
     stub, mesh = ways
-    answer = await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(f"{SERVICE}/ToggleReaction"), timeout=3)
-    assert 1_000 < answer.version <= 3_000
+    answer = await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(f"{SERVICE}/ToggleReaction"), timeout=TIMEOUT)
+    assert is_of_caller(answer.version)
     assert (
         await stub.ToggleReaction(REQUEST, metadata=mesh.metadata(f"{SERVICE}/ToggleReaction"))
     ).version == MOST * 1000
@@ -75,9 +82,9 @@ async def test_a_stream_has_the_timeout_of_its_caller(ways: tuple[Any, Mesh]) ->
     stub, mesh = ways
     request = pb.StreamReactionsRequest()
     request.changes.add(target="messages/1")
-    call = stub.StreamReactions(iter([request]), metadata=mesh.metadata(f"{SERVICE}/StreamReactions"), timeout=3)
+    call = stub.StreamReactions(iter([request]), metadata=mesh.metadata(f"{SERVICE}/StreamReactions"), timeout=TIMEOUT)
     versions = [response.outcomes[0].version async for response in call]
-    assert [1_000 < version <= 3_000 for version in versions] == [True]
+    assert list(map(is_of_caller, versions)) == [True]
 
 
 @pytest.mark.parametrize(("method", "request_"), [("ToggleReaction", REQUEST), ("ClearReactions", CLEAR)])
@@ -85,6 +92,6 @@ async def test_a_call_of_a_call_stream_has_the_timeout_of_its_caller(
     ways: tuple[Any, Mesh], method: str, request_: Any
 ) -> None:
     _, mesh = ways
-    answer = await mesh.call(f"{SERVICE}/{method}", request_.SerializeToString(), user="alice", timeout=3)
+    answer = await mesh.call(f"{SERVICE}/{method}", request_.SerializeToString(), user="alice", timeout=TIMEOUT)
     response = pb.ToggleReactionResponse if method == "ToggleReaction" else pb.ClearReactionsResponse
-    assert 1_000 < response.FromString(answer).version <= 3_000
+    assert is_of_caller(response.FromString(answer).version)
