@@ -22,6 +22,7 @@ from bench.lines import (
     messages,
     messages_mesh,
     overload,
+    registry,
     streams,
     unary,
     viewers,
@@ -52,6 +53,9 @@ LINES: Mapping[str, Callable[[Setup], list[Line]]] = {
     "M4": history.stored,
     "M6": memory.many_idle,
     "M7": messages.busy_group,
+    "M8": registry.lookups,
+    "M9": messages.channel,
+    "M10": registry.draining,
 }
 
 

@@ -13,6 +13,8 @@ from bench.driver import connected
 from bench.processes import BenchError, Process
 from bench.system import System
 from plaudit.message.v1 import conversation_changes_pb2 as changes_pb
+from plaudit.message.v1 import conversation_members_pb2 as members_pb
+from plaudit.message.v1 import conversation_pb2 as conversation_pb
 from plaudit.message.v1 import conversation_service_pb2_grpc
 
 
@@ -36,6 +38,24 @@ class Conversations:
         request = changes_pb.CreateGroupRequest(name="Group", member_ids=[f"u{member}" for member in members[1:]])
         return self._add(self._stub.CreateGroup, request, members)
 
+    def channel(self, members: Sequence[int], writers: int) -> int:
+        """Creates a channel of which the first members are admins, up to 500; returns its index."""
+        index = self.group(members[:writers])
+        metadata, name = self._metadata(members[0]), self.ids[index]
+        for writer in members[1:writers]:
+            self._stub.SetMemberRole(
+                members_pb.SetMemberRoleRequest(
+                    conversation_id=name, user_id=f"u{writer}", role=conversation_pb.ROLE_ADMIN
+                ),
+                metadata=metadata,
+            )
+        self._stub.ConvertToChannel(changes_pb.ConvertToChannelRequest(conversation_id=name), metadata=metadata)
+        for start in range(writers, len(members), 500):
+            users = [f"u{member}" for member in members[start : start + 500]]
+            self._stub.AddMembers(members_pb.AddMembersRequest(conversation_id=name, user_ids=users), metadata=metadata)
+        self.members[index] = members
+        return index
+
     def lines(self, receivers: int, senders: int) -> str:
         """The file of `wsload --conversations`: the first users receive, and the first users send."""
         lines = [
@@ -49,24 +69,27 @@ class Conversations:
     def _stub(self) -> Any:
         return conversation_service_pb2_grpc.ConversationServiceStub(self.system.channel)
 
+    def _metadata(self, user: int) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {self.system.service_token}"), ("plaudit-user", f"u{user}")]
+
     def _add(self, call: Any, request: Any, members: Sequence[int]) -> int:
-        metadata = [("authorization", f"Bearer {self.system.service_token}"), ("plaudit-user", f"u{members[0]}")]
-        self.ids.append(call(request, metadata=metadata, timeout=10).conversation_id)
+        self.ids.append(call(request, metadata=self._metadata(members[0]), timeout=10).conversation_id)
         self.members.append(members)
         return len(self.ids) - 1
 
 
 @contextmanager
 def members_connected(
-    conversations: Conversations, users: int, name: str, *, receive: bool = True
+    conversations: Conversations, users: int, name: str, topic: str = "users/u{}", *, receive: bool = True
 ) -> Iterator[Process]:
-    """Connects the first users, one socket each; with `receive` they get the messages of their conversations."""
+    """Connects the first users, one socket each; with `receive` they get the messages of their conversations, or of
+    another topic."""
     with NamedTemporaryFile("w", suffix=".conversations") as file:
         file.write(conversations.lines(users if receive else 0, users))
         file.flush()
         options = ["--conversations", str(Path(file.name))]
         if receive:
-            options += ["--topic", "users/u{}", "--ack-ms", "500"]
+            options += ["--topic", topic, "--ack-ms", "500", "--sources", "8"]
         tokens = conversations.system.user_tokens(users)
         with connected(conversations.system.http_port, users, name=name, tokens=tokens, options=options) as driver:
             yield driver

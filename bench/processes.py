@@ -102,6 +102,10 @@ class Process:
         self.send(command)
         return self.read_answer(timeout)
 
+    def terminate(self) -> None:
+        """Sends SIGTERM, and does not wait."""
+        self._child.send_signal(signal.SIGTERM)
+
     def stop(self, grace: float = 10.0) -> None:
         """Stops it: closes its stdin and sends SIGTERM, then SIGKILL after `grace` seconds."""
         assert self._child.stdin is not None

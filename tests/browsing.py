@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import which
+from typing import Literal
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
@@ -19,6 +20,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SETTLED_MS = 10_000
+Motion = Literal["reduce", "no-preference"]
 # Chromium itself reports them; a page cannot prevent it.
 _FAILED_REQUESTS = ("Failed to load resource", "WebSocket connection to")
 
@@ -48,7 +50,14 @@ class Windows:
         self.problems: list[str] = []
 
     def open(
-        self, url: str, *, width: int = 1440, height: int = 900, touch: bool = False, scheme: str = "light"
+        self,
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        touch: bool = False,
+        scheme: str = "light",
+        motion: Motion = "reduce",
     ) -> Page:
         """A new window at `url`."""
         context = self._browser.new_context(
@@ -56,7 +65,7 @@ class Windows:
             color_scheme="dark" if scheme == "dark" else "light",
             has_touch=touch,
             is_mobile=touch,
-            reduced_motion="reduce",
+            reduced_motion=motion,
         )
         page = context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))

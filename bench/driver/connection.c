@@ -32,6 +32,7 @@ void send_bytes(struct connection *c, const uint8_t *data, size_t length) {
             return;
         }
         if (n > 0) {
+            totals.sent_bytes += (uint64_t)n;
             data += n;
             length -= (size_t)n;
         }
@@ -138,6 +139,7 @@ static void on_readable(struct connection *c) {
         return;
     }
     have += (size_t)n;
+    totals.received_bytes += (uint64_t)n;
     buffer[have] = 0;
     uint64_t now = now_ns();
     if (c->state == UPGRADING) {

@@ -83,6 +83,8 @@ void print_report(const char *event, double offered, double seconds) {
     print_count("gaps", totals.gaps);
     print_count("out_of_order", totals.out_of_order);
     print_count("receipts", totals.receipts);
+    print_count("received_bytes", totals.received_bytes);
+    print_count("sent_bytes", totals.sent_bytes);
     printf(",\"offered_rate\":%.1f,\"achieved_rate\":%.1f", offered, (double)totals.acks / seconds);
     print_latency("latency_ms", &totals.latency);
     print_latency("delivery_latency_ms", &totals.delivery_latency);

@@ -50,6 +50,7 @@ struct totals {
     uint64_t frames, bytes, notices, closed, first_ns, last_ns, began_ns;
     double cpu_began;
     uint64_t deliveries, expected, gaps, out_of_order, receipts; /* of messages */
+    uint64_t received_bytes, sent_bytes;                         /* of sockets, with the headers of frames */
     struct histogram latency, delivery_latency;
 };
 

@@ -80,12 +80,12 @@ class _Reads:
             request = messages_pb.ListMessagesRequest(conversation_id=conversation, before=before, page_size=50)
             self._messages.ListMessages(request, metadata=self._metadata, timeout=10)
 
-        return _p99(read)
+        return p99_ms(read)
 
     def p99_of_list(self) -> float:
         """Milliseconds of the first page of conversations."""
         request = conversations_pb.ListConversationsRequest(page_size=20)
-        return _p99(lambda: self._conversations.ListConversations(request, metadata=self._metadata, timeout=10))
+        return p99_ms(lambda: self._conversations.ListConversations(request, metadata=self._metadata, timeout=10))
 
     def _anchor(self, conversation: str, depth: float) -> str:
         if depth >= 1.0:
@@ -97,7 +97,8 @@ class _Reads:
         return str(found[0].message.message_id)
 
 
-def _p99(read: Callable[[], None]) -> float:
+def p99_ms(read: Callable[[], None]) -> float:
+    """Milliseconds of a read, at a pace that the server keeps."""
     waits = []
     for _ in range(_READS):
         began = time.perf_counter()

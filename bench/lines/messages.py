@@ -1,4 +1,4 @@
-"""M1 to M3, M7: messages of conversations, from the frame of the sender to the sockets of the members."""
+"""M1 to M3, M7, M9: messages of conversations, from the frame of the sender to the sockets of the members."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ GROUP = 500
 # The pace of P1.
 _GROUP_RATE = 100.0
 _BUSY_RATE, _BUSY_CONNECTED = 1_000, 50
+_READERS_RATE = 2
 
 
 def latency(setup: Setup) -> list[Line]:
@@ -53,6 +54,21 @@ def busy_group(setup: Setup) -> list[Line]:
         report, meter = _open_loop(system, conversations, _BUSY_CONNECTED, _BUSY_RATE, seconds)
     what = f"message due to the screens of {_BUSY_CONNECTED} of {GROUP} members of one group, p99 at {_BUSY_RATE:,}/s"
     return [_latency_line("M7", what, report, seconds, meter, Goal(200, 50, at_most=True))]
+
+
+def channel(setup: Setup) -> list[Line]:
+    """M9: a channel, whose messages come on its topic to all readers, open loop."""
+    seconds, readers = setup.pick(3, 10, 60), int(setup.pick(2_000, 10_000, 10_000))
+    with plaudit() as system:
+        conversations = Conversations(system)
+        # In an open loop each message is of the next connection, and only admins write.
+        writers = round(_READERS_RATE * seconds) + 1
+        index = conversations.channel(range(readers), writers)
+        conversations.sends = {user: [index] for user in range(writers)}
+        topic = f"conversations/{conversations.ids[index]}"
+        report, meter = _open_loop(system, conversations, readers, _READERS_RATE, seconds, topic)
+    what = f"message due to the screens of {readers:,} readers of a channel, p99 at {_READERS_RATE}/s"
+    return [_latency_line("M9", what, report, seconds, meter, Goal(1_000, 500, at_most=True))]
 
 
 def sends(setup: Setup) -> list[Line]:
@@ -103,10 +119,15 @@ def group(setup: Setup) -> list[Line]:
 
 
 def _open_loop(
-    system: System, conversations: Conversations, connected: int, rate: float, seconds: float
+    system: System,
+    conversations: Conversations,
+    connected: int,
+    rate: float,
+    seconds: float,
+    topic: str = "users/u{}",
 ) -> tuple[Mapping[str, Any], Meter]:
     """Sends at a rate, whenever the answers come; returns the driver's report and the CPU of server and driver."""
-    with members_connected(conversations, connected, "members") as driver:
+    with members_connected(conversations, connected, "members", topic) as driver:
         send(driver, 2, rate / 4, 16)
         with metered(system.server, driver) as meter:
             report = send(driver, seconds, rate, 64)
@@ -115,9 +136,11 @@ def _open_loop(
 
 def _latency_line(key: str, what: str, report: Mapping[str, Any], seconds: float, meter: Meter, goal: Goal) -> Line:
     waits = report["delivery_latency_ms"]
+    received, sent = report["sent_bytes"] / report["acks"], report["received_bytes"] / report["acks"]
     facts = (
         f"p50 {waits['p50']:.1f}, p99.9 {waits['p999']:.1f} ms; {report['deliveries'] / seconds:,.0f} deliveries/s; "
-        f"ack p50 {report['latency_ms']['p50']:.1f}, p99 {report['latency_ms']['p99']:.1f} ms"
+        f"ack p50 {report['latency_ms']['p50']:.1f}, p99 {report['latency_ms']['p99']:.1f} ms; "
+        f"bytes of the server's sockets for a message: in {received:,.0f}, out {sent:,.0f} ({sent / received:.1f} : 1)"
     )
     notes = noted([facts], bound(report), meter.notes)
     return Line(key, what, "ms", [waits["p99"]], goal=goal, notes=notes, cpu_seconds=meter.cpu)

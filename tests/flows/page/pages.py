@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browsing import Windows
+from tests.browsing import Motion, Windows
 from tests.running import Stack
 
 MOON = "Props: It’s a small moon."
@@ -24,9 +24,10 @@ def signed_in(
     height: int = 900,
     touch: bool = False,
     scheme: str = "light",
+    motion: Motion = "reduce",
 ) -> Page:
     """A window in which a user is signed in and connected."""
-    page = windows.open(f"{stack.http_url}/", width=width, height=height, touch=touch, scheme=scheme)
+    page = windows.open(f"{stack.http_url}/", width=width, height=height, touch=touch, scheme=scheme, motion=motion)
     page.get_by_label("Your name", exact=True).fill(name)
     page.get_by_role("button", name="Take a seat").click()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
