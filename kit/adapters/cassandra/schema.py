@@ -16,6 +16,7 @@ from kit.adapters.cassandra.session import connect, one_line, parse_cassandra
 from kit.adapters.schema_files import SchemaFiles
 from kit.engine_url import CannotUse
 
+_ADD = re.compile(r"ALTER TABLE (\w+) ADD (\w+) ")
 _COMMENT = re.compile(r"(?:--|//)[^\n]*")
 _RECORDS = (
     "CREATE TABLE IF NOT EXISTS schema_migration"
@@ -73,7 +74,8 @@ async def check_schemas(execute: _Execute, keyspace: str, schemas: Sequence[Sche
 async def _apply(execute: _Execute, keyspace: str, schemas: Sequence[Schema], *, check: bool) -> list[str]:
     """Applies the missing files and returns their names; `check`: only returns them.
 
-    A file that failed in the middle is applied again from its start, so statements have IF NOT EXISTS.
+    A file that failed in the middle is applied again from its start, so statements have IF NOT EXISTS. ScyllaDB does
+    not know that for columns: those that exist are left out here.
     """
     if not check:
         await execute(_RECORDS)
@@ -83,7 +85,8 @@ async def _apply(execute: _Execute, keyspace: str, schemas: Sequence[Schema], *,
     for schema, number, path in await missing(execute, schemas):
         if not check:
             for statement in statements(path.read_text(encoding="utf-8")):
-                await execute(statement)
+                if not await _is_column_added(execute, keyspace, statement):
+                    await execute(statement)
             await execute(
                 f"INSERT INTO schema_migration (component, number, file) VALUES"
                 f" ('{schema.component}', {number}, '{path.name}')"
@@ -135,6 +138,20 @@ async def migrate(url: str, schemas: Sequence[Schema], *, check: bool = False) -
         raise CannotUse(f"{parsed} cannot be migrated: {one_line(error)}") from error
     finally:
         await asyncio.to_thread(cluster.shutdown)
+
+
+async def _is_column_added(execute: _Execute, keyspace: str, statement: str) -> bool:
+    """Whether a statement adds a column that exists."""
+    added = _ADD.match(statement)
+    if added is None:
+        return False
+    table, column = added.groups()
+    return bool(
+        await execute(
+            "SELECT column_name FROM system_schema.columns"
+            f" WHERE keyspace_name = '{keyspace}' AND table_name = '{table}' AND column_name = '{column}'"
+        )
+    )
 
 
 async def _has_records(execute: _Execute, keyspace: str) -> bool:

@@ -17,6 +17,7 @@ from message_svc.service.pending import PendingMessages
 from tests.contract.messages.conversation_engine import (
     TENANT,
     Engine,
+    pages_before,
 )
 
 
@@ -46,6 +47,17 @@ class ConversationListContract:
         await engine.do(second, "alice", RemoveMember("bob"))
         assert await drafts("bob") == ["", ""]
         assert await engine.reads.drafts([]) == {}
+
+    async def test_another_process_reads_what_was_answered_at_once_and_in_order(
+        self, engine: Engine, other: Engine
+    ) -> None:
+        group, sent = await engine.group("alice", "bob"), list[int]()
+        for number in range(10):
+            writer, reader = (engine, other) if number % 2 else (other, engine)
+            sent.append((await writer.do(group, "alice", Send(Body(f"{number}")))).seq)
+            (page,) = await pages_before(reader, group, "bob", 50)
+            assert page == sent
+            assert await reader.unread(group, "bob") == len(sent)
 
     async def test_unread_messages_are_exact(self, engine: Engine, other: Engine) -> None:
         group = await engine.group("alice", "bob")

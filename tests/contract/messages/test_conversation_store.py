@@ -19,7 +19,7 @@ from message_svc.adapters.sqlite_retention import SqliteRetention
 from message_svc.adapters.sqlite_tables import SqliteTables
 from message_svc.domain import Body, DeletedBy
 from message_svc.ledger import LEDGER
-from tests.contract.messages.conversation_engine import TENANT, Engine, opened_engine
+from tests.contract.messages.conversation_engine import TENANT, Engine, items_on, opened_engine, pages_before
 from tests.contract.messages.conversation_lists import ConversationListContract
 from tests.contract.messages.conversation_retention import RetentionContract
 from tests.contract.messages.conversation_store import ConversationStoreContract
@@ -54,6 +54,24 @@ class TestSqliteConversationStore(
     async def fixture_other(self, engine: Engine, tmp_path: Path) -> AsyncIterator[Engine]:
         async with sqlite_engine(tmp_path / "messages.db", engine.clock) as other:
             yield other
+
+
+@pytest.mark.parametrize("skew", [-5.0, 5.0])
+async def test_a_process_whose_clock_is_five_seconds_off_changes_no_order(tmp_path: Path, skew: float) -> None:
+    path, clock = tmp_path / "messages.db", ManualClock()
+    async with sqlite_engine(path, clock) as one, sqlite_engine(path, ManualClock(clock.now() + skew)) as other:
+        group = await one.group("alice", "bob")
+        for number in range(10):
+            for engine, user in ((one, "alice"), (other, "bob")):
+                await engine.do(group, user, Send(Body(f"{number}")))
+        items = await items_on(other.log, 21)
+        assert [item.seq for item in items] == list(range(1, 22))
+        assert [item.actor for item in items[1:]] == ["alice", "bob"] * 10
+        assert [item.time_ms for item in items] == sorted(item.time_ms for item in items)
+        for engine in (one, other):
+            assert await pages_before(engine, group, "alice", 8) == [
+                list(range(14, 22)), list(range(6, 14)), list(range(2, 6)),
+            ]  # fmt: skip
 
 
 async def test_a_file_of_an_older_program_is_upgraded(tmp_path: Path) -> None:
