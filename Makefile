@@ -88,7 +88,7 @@ clients: $(VENV)/dev clients/ts/node_modules ## build the Python and the TypeScr
 	$(BIN)/python clients/bundle.py
 	$(BIN)/python -m build --no-isolation --outdir $(DIST) client
 	npm --prefix clients/ts run build
-	npm --prefix clients/ts pack --pack-destination $(abspath $(DIST))
+	npm pack ./clients/ts --pack-destination $(abspath $(DIST))
 
 compatibility: $(VENV)/dev ## use the packages with the lowest and the newest versions of what they need
 	$(BIN)/python -m tests.packages

@@ -47,6 +47,13 @@ def node(folder: Path, script: str, stack: Stack, user: str) -> list[str]:
     return run(["node", "--experimental-websocket", "--no-warnings", "example.js"], folder, own).splitlines()
 
 
+def test_the_command_of_make_clients_packs_the_client() -> None:
+    require_packages()
+    commands = run(["make", "--dry-run", "--always-make", "clients", "DIST=dist"], PACKAGE.parents[1]).splitlines()
+    [pack] = [command for command in commands if command.startswith("npm") and " pack " in command]
+    assert "plaudit-client-" in run([*pack.split(), "--dry-run"], PACKAGE.parents[1])
+
+
 def test_the_example_of_the_readme_chats(installed: Path, shared_stack: Stack) -> None:
     said = node(installed, example(0).replace('"bob"', f'"{new_user("bob")}"'), shared_stack, new_user("alice"))
     assert said[0] == "pending Hello!"

@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: bc3633b1d87f425df1dca430c72316b7d2b3f6d5c7e71375ade28e16e8ff25be
-// text: f74ae33cac0ab193069bb6b96d07e8508c6a2a38d7dc92e09f14fc211978a770
+// sources: e8e1b790f3817b6d93b06954c71fa00a1ab53c035d7f88f13ff037d8594aad36
+// text: a387cc9a74bdacc6584883452353529597bcd25d3056ce40525d3a7820dc860c
 
 // src/account.ts
 /**
@@ -338,7 +338,7 @@ var Socket = class {
 		this.#codec = codec;
 		this.#class = webSocket;
 		this.#host = host;
-		if (!webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+		if (!webSocket) throw new TypeError("there is no global WebSocket: start Node 20 with --experimental-websocket, or give the option webSocket");
 	}
 	open(token) {
 		const socket = new this.#class(this.#urls[0], [this.#codec.subprotocol, `bearer.${token}`]);

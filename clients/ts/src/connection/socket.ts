@@ -31,7 +31,7 @@ export class Socket {
     this.#codec = codec;
     this.#class = webSocket;
     this.#host = host;
-    if (!webSocket) throw new TypeError("WebSocket is not global here: give the option webSocket");
+    if (!webSocket) throw new TypeError("there is no global WebSocket: start Node 20 with --experimental-websocket, or give the option webSocket");
   }
 
   open(token: string): void {
