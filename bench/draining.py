@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _CONNECTING_AT_ONCE = 64
+_RETRY_SECONDS = 0.5
 _ADDRESSES = 8  # a gateway limits the connections of one
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -24,7 +25,7 @@ class Crowd:
 
     async def moved(self, drain: Callable[[], None], timeout: float) -> tuple[list[float], Counter[str]]:
         """Connects all, drains, and returns once all have resumed their sessions: after how many seconds since the
-        first one was told, and with which verdicts. Raises TimeoutError, ConnectionError."""
+        first one was told each has come, and with which verdicts. Raises TimeoutError, ConnectionError."""
         turns = asyncio.Semaphore(_CONNECTING_AT_ONCE)
         clients = await asyncio.gather(*(self._connected(index, turns) for index in range(len(self._tokens))))
         moves = [asyncio.ensure_future(self._move(client)) for client in clients]
@@ -40,17 +41,23 @@ class Crowd:
             return client
 
     async def _move(self, client: _Client) -> tuple[float, str]:
-        """When the client has resumed its session, and the verdict."""
+        """When the client has come to the other gateway, and the verdict."""
         goaway = await client.next("goaway")
         now = asyncio.get_running_loop().time
         self._told_at = self._told_at or now()
         await asyncio.sleep(goaway["reconnect_after_ms"] / 1_000)
         client.close()
+        came_at = now() - self._told_at
         fields = {"session": client.session, "resume_token": client.resume_token}
-        answer = await client.open(self._after, {"type": "resume", "id": 1, "seq": 0, **fields})
-        resumed_at = now() - self._told_at
+        while True:
+            try:
+                answer = await client.open(self._after, {"type": "resume", "id": 1, "seq": 0, **fields})
+                break
+            except ConnectionError:  # refused, as by a gateway that accepts no more for the moment
+                client.close()
+                await asyncio.sleep(_RETRY_SECONDS)
         client.close()
-        return resumed_at, str(answer["verdict"])
+        return came_at, str(answer["verdict"])
 
 
 class _Client:
@@ -73,8 +80,9 @@ class _Client:
         if not status.startswith(b"HTTP/1.1 101"):
             raise ConnectionError(status.decode(errors="replace"))
         payload = json.dumps(first).encode()
+        size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
         # A mask of zeros leaves the payload as it is.
-        self._writer.write(b"\x81\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload)
+        self._writer.write(b"\x81" + size + bytes(4) + payload)
         answer = await self.next("welcome", "resumed")
         self.session, self.resume_token = answer["session"], answer.get("resume_token", "")
         return answer

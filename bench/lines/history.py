@@ -99,13 +99,23 @@ class _Reads:
 
 def p99_ms(read: Callable[[], None]) -> float:
     """Milliseconds of a read, at a pace that the server keeps."""
+    return share_of(waits_ms(read), 0.99)
+
+
+def waits_ms(read: Callable[[], None]) -> list[float]:
+    """Milliseconds of each of some reads, at a pace that the server keeps, in their order of size."""
     waits = []
     for _ in range(_READS):
         began = time.perf_counter()
         read()
         waits.append((time.perf_counter() - began) * 1e3)
         time.sleep(_SECONDS_A_READ)
-    return sorted(waits)[int(0.99 * len(waits))]
+    return sorted(waits)
+
+
+def share_of(waits: Sequence[float], share: float) -> float:
+    """What that share of the waits does not exceed."""
+    return waits[int(share * len(waits))]
 
 
 def _file_bytes(system: System) -> int:

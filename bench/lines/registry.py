@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.draining import Crowd
 from bench.driver import connected
-from bench.lines.history import p99_ms
+from bench.lines.history import share_of, waits_ms
 from bench.processes import BenchError, python, running
 from bench.report import Goal, Line
 from bench.setup import Setup
@@ -40,14 +40,15 @@ def lookups(setup: Setup) -> list[Line]:
             if len(found) != 1:
                 raise BenchError(f"{request.user} has {len(found)} sessions")
 
-        found = p99_ms(read)
+        waits = waits_ms(read)
     what = f"the node of a user of {users:,} connected ones, a call over gRPC, p99"
-    return [Line("M8", what, "ms", [found], goal=Goal(5, 1, at_most=True))]
+    notes = [f"p50 {share_of(waits, 0.5):.1f} ms"]
+    return [Line("M8", what, "ms", [share_of(waits, 0.99)], goal=Goal(5, 1, at_most=True), notes=notes)]
 
 
 def draining(setup: Setup) -> list[Line]:
     """M10: clients of a gateway that drains, with the settings of deploy/kubernetes, resume at another one."""
-    clients = int(setup.pick(1_000, 10_000, 10_000))
+    clients = int(setup.pick(2_000, 10_000, 10_000))
     with plaudit() as system:
         port = free_port()
         arguments = [
@@ -62,11 +63,14 @@ def draining(setup: Setup) -> list[Line]:
         with running("draining", python(*arguments), env=settings) as gateway:
             gateway.read_answer(60)
             crowd = Crowd(system.user_tokens(clients), port, system.http_port)
-            resumed, verdicts = asyncio.run(crowd.moved(gateway.terminate, _GRACE_SECONDS + 30.0))
-    if set(verdicts) != {"complete"}:
+            came, verdicts = asyncio.run(crowd.moved(gateway.terminate, _GRACE_SECONDS + 60.0))
+    if verdicts["reset"]:
         raise BenchError(f"sessions were not continued: {dict(verdicts)}")
-    seconds = Counter(int(time) for time in resumed)
+    seconds = Counter(int(time) for time in came)
     share = 100 * max(seconds.values()) / clients
     what = f"of {clients:,} clients of a gateway that drains, those that come to another one within one second"
-    note = f"all within {max(resumed):.0f} s, {min(seconds.values())} to {max(seconds.values())} in a second"
-    return [Line("M10", what, "%", [share], goal=Goal(10, 5, at_most=True), notes=[note])]
+    notes = [
+        f"all within {max(came):.0f} s, at most {max(seconds.values())} in a second",
+        f"verdicts: {dict(verdicts)}",
+    ]
+    return [Line("M10", what, "%", [share], goal=Goal(10, 5, at_most=True), notes=notes)]
