@@ -1,6 +1,6 @@
 // The TypeScript client, built from clients/ts by `make clients`; change that, not this file.
-// sources: e8e1b790f3817b6d93b06954c71fa00a1ab53c035d7f88f13ff037d8594aad36
-// text: a387cc9a74bdacc6584883452353529597bcd25d3056ce40525d3a7820dc860c
+// sources: 37a8f611f5b41aebe2aba94c06d33bd37806d6fd1847c89c1c8499f102952690
+// text: 4e0016a6a1c84f775a6e6f74eb8763045aa56935441db128c5590327639c310d
 
 // src/account.ts
 /**
@@ -2818,6 +2818,7 @@ var Messenger = class extends MessageCommands {
 	#changed = new ChangedEvents();
 	#listeners;
 	#channels = /* @__PURE__ */ new Set();
+	#pushed = /* @__PURE__ */ new Map();
 	#user = "";
 	#mustLoad = true;
 	constructor(client, { storage } = {}) {
@@ -3000,7 +3001,8 @@ var Messenger = class extends MessageCommands {
 		if (draft) this.drafts.push(conversationId, draft);
 		const change = pushedChange(frame);
 		if (!change || !conversationId) return;
-		const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
+		const isNew = change.messageSeq > (this.#pushed.get(conversationId) ?? 0);
+		if (isNew) this.#pushed.set(conversationId, change.messageSeq);
 		const result = this.list.push(conversationId, change, membersOf(frame));
 		if (result === "stale" && isBacklog) this.#backlog.add(conversationId, change);
 		else if (result === "stale") this.directory.readLater(conversationId);

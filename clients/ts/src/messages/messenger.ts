@@ -43,6 +43,7 @@ export class Messenger extends MessageCommands {
   readonly #changed = new ChangedEvents();
   readonly #listeners: (() => void)[];
   readonly #channels = new Set<string>();
+  readonly #pushed = new Map<string, number>(); // by conversation, the largest number that was pushed
   #user = "";
   #mustLoad = true;
 
@@ -238,7 +239,9 @@ export class Messenger extends MessageCommands {
     if (draft) this.drafts.push(conversationId, draft);
     const change = wire.pushedChange(frame);
     if (!change || !conversationId) return;
-    const isNew = change.messageSeq > (this.list.get(conversationId)?.lastMessageSeq ?? 0);
+    // The list may have been loaded with a message before its push arrived.
+    const isNew = change.messageSeq > (this.#pushed.get(conversationId) ?? 0);
+    if (isNew) this.#pushed.set(conversationId, change.messageSeq);
     const result = this.list.push(conversationId, change, wire.membersOf(frame));
     if (result === "stale" && isBacklog) this.#backlog.add(conversationId, change);
     else if (result === "stale") this.directory.readLater(conversationId);

@@ -50,3 +50,12 @@ test("a resumed session that missed nothing has no backlog: its pushes are annou
   next.receive(pushed(11));
   expect(announced).toEqual(["text 11"]);
 });
+
+test("messages that the list was loaded with before their pushes arrived are announced, each once", async () => {
+  rig.head = 12;
+  const announced: string[] = [];
+  rig.messenger.on("message", ({ message }) => announced.push(message.content));
+  const socket = await ready();
+  for (const number of [11, 12, 12]) socket.receive(pushed(number));
+  expect(announced).toEqual(["text 11", "text 12"]);
+});
