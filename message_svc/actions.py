@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from message_svc.domain import Body, Role
 from message_svc.moderation_records import ReportStatus
@@ -258,37 +258,7 @@ Action = (
 )
 
 
-ACTIONS: Sequence[type[Action]] = (
-    CreateDirect,
-    CreateGroup,
-    Send,
-    Edit,
-    Delete,
-    Update,
-    AddMembers,
-    RemoveMember,
-    Leave,
-    Join,
-    SetRole,
-    Convert,
-    MarkDelivered,
-    MarkRead,
-    SetMembership,
-    EraseMessages,
-    EraseMember,
-    SetRetention,
-    HideBefore,
-    RecordPurge,
-    Report,
-    ResolveReport,
-    RemoveMessage,
-    ExcludeMember,
-    CloseConversation,
-    PinMessage,
-    UnpinMessage,
-    SetDraft,
-    EraseReports,
-)
+ACTIONS: Sequence[type[Action]] = get_args(Action)
 """All actions. The index of each is stored in digests and sent between nodes: new ones come last."""
 
 
