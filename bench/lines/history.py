@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,17 @@ from bench.conversations import Conversations, members_connected, send
 from bench.report import Goal, Line
 from bench.setup import Setup
 from bench.system import System, plaudit
+from bench.waits import p99_ms
 from plaudit.message.v1 import conversation_service_pb2 as conversations_pb
 from plaudit.message.v1 import conversation_service_pb2_grpc, message_service_pb2_grpc
 from plaudit.message.v1 import message_service_pb2 as messages_pb
 
 _CONVERSATIONS = 1_000
 _SENDERS = 50
-# Of each conversation, of whom the first is in all of them.
+# The members of each conversation: the first user, and others in turn.
 _MEMBERS = 10
 _BATCH_SECONDS = 5.0
 _IN_FLIGHT = 4
-_READS = 1_000
-_SECONDS_A_READ = 0.005
 
 
 def stored(setup: Setup) -> list[Line]:
@@ -95,27 +93,6 @@ class _Reads:
         changes = messages_pb.ListChangesRequest(conversation_id=conversation, after_seq=after, page_size=1)
         found = self._messages.ListChanges(changes, metadata=self._metadata, timeout=10).changes
         return str(found[0].message.message_id)
-
-
-def p99_ms(read: Callable[[], None]) -> float:
-    """Milliseconds of a read, at a pace that the server keeps."""
-    return share_of(waits_ms(read), 0.99)
-
-
-def waits_ms(read: Callable[[], None]) -> list[float]:
-    """Milliseconds of each of some reads, at a pace that the server keeps, in their order of size."""
-    waits = []
-    for _ in range(_READS):
-        began = time.perf_counter()
-        read()
-        waits.append((time.perf_counter() - began) * 1e3)
-        time.sleep(_SECONDS_A_READ)
-    return sorted(waits)
-
-
-def share_of(waits: Sequence[float], share: float) -> float:
-    """What that share of the waits does not exceed."""
-    return waits[int(share * len(waits))]
 
 
 def _file_bytes(system: System) -> int:

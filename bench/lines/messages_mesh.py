@@ -17,6 +17,7 @@ from bench.lines.mesh import Mesh, mesh
 from bench.processes import BenchError
 from bench.report import Goal, Line
 from bench.setup import Setup
+from bench.waits import share_of
 
 _USERS = 40
 _GROUP = 10
@@ -94,7 +95,7 @@ class _Chat:
         except TimeoutError:
             raise BenchError(f"{len(self._waits)} of {self._expected} messages arrived at {rate}/s") from None
         waits = sorted(self._waits)
-        return _Round(rate, waits[len(waits) // 2], waits[int(0.99 * len(waits))])
+        return _Round(rate, share_of(waits, 0.5), share_of(waits, 0.99))
 
 
 @dataclass(frozen=True)

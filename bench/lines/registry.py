@@ -9,11 +9,11 @@ from typing import Any
 
 from bench.draining import Crowd
 from bench.driver import connected
-from bench.lines.history import share_of, waits_ms
 from bench.processes import BenchError, python, running
 from bench.report import Goal, Line
 from bench.setup import Setup
 from bench.system import SETTINGS, plaudit
+from bench.waits import share_of, waits_ms
 from engines.server import free_port
 from plaudit.session.v1 import session_registry_service_pb2 as pb
 from plaudit.session.v1 import session_registry_service_pb2_grpc
