@@ -20,7 +20,7 @@ LOST = (
 
 
 class LosingPool:
-    """A pool with one connection, which fails where it is told to."""
+    """A pool with one connection. `statement`: the error of its statements; `release`: of its return to the pool."""
 
     def __init__(self, statement: Exception | None = None, release: Exception | None = None) -> None:
         self._statement, self._release = statement, release
