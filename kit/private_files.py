@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -27,8 +28,12 @@ def is_readable_by_others(path: Path) -> bool:
 
 
 def touch_private(path: Path) -> None:
-    """Creates an empty file where there is none."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    """Creates an empty file where there is none.
+
+    One that exists is not opened: to close it would release all POSIX locks that this process has on it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def write_once(path: Path, content: bytes) -> None:
