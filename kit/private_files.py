@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 
 
@@ -28,12 +28,15 @@ def is_readable_by_others(path: Path) -> bool:
 
 
 def touch_private(path: Path) -> None:
-    """Creates an empty file where there is none.
+    """Creates an empty file where there is none; raises OSError where a folder has the name.
 
-    One that exists is not opened: to close it would release all POSIX locks that this process has on it.
+    A file that exists is not opened: to close it would release all POSIX locks that this process has on it.
     """
-    with suppress(FileExistsError):
+    try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
 
 
 def write_once(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from shutil import which
@@ -19,15 +20,23 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-SETTLED_MS = 10_000
+SETTLED_MS = 30_000
 Motion = Literal["reduce", "no-preference"]
 # Chromium itself reports them; a page cannot prevent it.
 _FAILED_REQUESTS = ("Failed to load resource", "WebSocket connection to")
+_KEEP_ANNOUNCEMENTS = """
+new MutationObserver((changes) => {
+  for (const { target } of changes) {
+    if (target.id === "announcer") target.dataset.all = `${target.dataset.all ?? ""}|${target.textContent}|`;
+  }
+}).observe(document, { childList: true, subtree: true });
+"""
+"""The announcer has one text at a time, and other users of a demo post messages at any moment."""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, for the tests of one module; expectations wait up to 10 s."""
+    """The system's Chromium, for the tests of one module; expectations wait up to 30 s."""
     path = which("chromium")
     assert path, "the tests of the page need Chromium: sh tests/browser.sh"
     expect.set_options(timeout=SETTLED_MS)
@@ -35,6 +44,11 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+def expect_announced(page: Page, text: str) -> None:
+    """Waits until the page has announced a text to screen readers."""
+    expect(page.locator("#announcer")).to_have_attribute("data-all", re.compile(re.escape(f"|{text}|")))
 
 
 class Windows:
@@ -67,6 +81,7 @@ class Windows:
             is_mobile=touch,
             reduced_motion=motion,
         )
+        context.add_init_script(_KEEP_ANNOUNCEMENTS)
         page = context.new_page()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._on_console)

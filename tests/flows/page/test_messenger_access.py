@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browsing import Windows
+from tests.browsing import Windows, expect_announced
 from tests.flows.page.contrast import faint_texts
 from tests.flows.page.messaging import (
     act,
@@ -154,7 +154,7 @@ def test_new_messages_are_announced(windows: Windows, demo_stack: Stack) -> None
     page = opened(windows, demo_stack, "fritz-say", "gerd-say")
     expect(row(page, "Load-in crew").locator(".badge")).to_have_text(re.compile(f"^{LINES}"))
     post(demo_stack, "gerd-say", conversation, "Stand by, please.")
-    expect(page.locator("#announcer")).to_have_text("gerd-say: Stand by, please.")
+    expect_announced(page, "gerd-say: Stand by, please.")
 
 
 def test_a_middle_window_shows_one_pane_beside_the_posts(windows: Windows, demo_stack: Stack) -> None:

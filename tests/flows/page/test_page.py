@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browsing import Windows
+from tests.browsing import Windows, expect_announced
 from tests.flows.page.messaging import act, group, opened, post
 from tests.flows.page.pages import MOON, chip, option, quick, react, show_activity, signed_in
 from tests.running import Stack
@@ -50,7 +50,7 @@ def test_a_second_emoji_on_a_post_replaces_the_first(windows: Windows, demo_stac
 def test_an_own_reaction_is_shown_after_a_reload(windows: Windows, demo_stack: Stack) -> None:
     erin = signed_in(windows, demo_stack, "erin-reload")
     option(erin, "Swimmers", "haha").click()
-    expect(erin.locator("#announcer")).to_have_text("haha given.")
+    expect_announced(erin, "haha given.")
 
     erin.reload()
 
@@ -186,7 +186,7 @@ def test_a_page_reconnects_after_goaway(windows: Windows, tmp_path: Path) -> Non
         page.get_by_role("button", name="Take a seat").click()
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         option(page, "Stage", "like").click()
-        expect(page.locator("#announcer")).to_have_text("like given.")
+        expect_announced(page, "like given.")
 
         stack.stop()
         expect(page.get_by_text("Live", exact=True)).to_be_hidden()
@@ -196,4 +196,4 @@ def test_a_page_reconnects_after_goaway(windows: Windows, tmp_path: Path) -> Non
         expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=30_000)
         option(page, "Stage", "like").click()
         expect(option(page, "Stage", "like")).to_have_accessible_name("like, 0")
-        expect(page.locator("#announcer")).to_have_text("like taken back.")
+        expect_announced(page, "like taken back.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browsing import Windows
+from tests.browsing import Windows, expect_announced
 from tests.flows.page.contrast import emoji_contrast, faint_texts
 from tests.flows.page.pages import MOON, chip, option, quick, react, show_activity, signed_in
 from tests.running import Stack
@@ -122,5 +122,5 @@ def test_no_animation_runs_where_the_system_prefers_reduced_motion(windows: Wind
     page.get_by_role("button", name="Take a seat").click()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     option(page, "Stage", "haha").click()
-    expect(page.locator("#announcer")).to_have_text("haha given.")
+    expect_announced(page, "haha given.")
     assert page.evaluate(moving) == 0

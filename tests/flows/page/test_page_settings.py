@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browsing import Windows
+from tests.browsing import Windows, expect_announced
 from tests.flows.page.contrast import faint_texts
 from tests.flows.page.messaging import ask
 from tests.flows.page.pages import signed_in
@@ -39,7 +39,7 @@ def test_privacy_is_changed_and_the_server_keeps_it(windows: Windows, demo_stack
     settings = uma.get_by_role("dialog", name="Settings")
     settings.get_by_label("Who may write to you first").select_option("Contacts")
     settings.get_by_label("Others see what you have read").uncheck()
-    expect(uma.locator("#announcer")).to_have_text("Saved.")
+    expect_announced(uma, "Saved.")
     assert violations(uma) == []
     assert faint_texts(uma) == []
     uma.keyboard.press("Escape")

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.browsing import Windows
+from tests.browsing import Windows, expect_announced
 from tests.flows.page.pages import option, react, show_activity, signed_in
 from tests.running import Stack
 
@@ -44,7 +44,7 @@ def test_a_server_that_has_stopped_after_goaway_is_shown_as_away_with_a_countdow
     sign_in(page, "alice-goaway")
     expect(page.get_by_text(re.compile(r"^The server is away\. .* trying again in [3-6]\d s\.$"))).to_be_visible()
     expect(page.get_by_text("Offline", exact=True)).to_be_visible()
-    expect(page.locator("#announcer")).to_have_text("The connection is lost. Messages and taps are kept.")
+    expect_announced(page, "The connection is lost. Messages and taps are kept.")
     expect(page.get_by_text("Changing seats")).to_have_count(0)
 
     page.get_by_role("button", name="Try now").click()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browsing import Windows
+from tests.browsing import Windows, expect_announced
 from tests.flows.page.pages import MOON, chip, option, quick, show_activity, signed_in
 from tests.running import Stack
 
@@ -39,7 +39,7 @@ def test_a_page_of_a_server_without_demo_tokens_requests_a_token_immediately(win
         enter.click()
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         option(page, "Stage", "sad").click()
-        expect(page.locator("#announcer")).to_have_text("sad given.")
+        expect_announced(page, "sad given.")
         show_activity(page)
         expect(page.get_by_role("button", name="Start a storm")).to_be_disabled()
         expect(page.get_by_text("A storm needs demo tokens")).to_be_visible()
